@@ -1,0 +1,1 @@
+"""The configuration tree, shipped as a package so that it is found from any installation."""

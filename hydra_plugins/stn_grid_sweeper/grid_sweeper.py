@@ -1,0 +1,95 @@
+"""A Hydra sweeper over several grids, for sweeps in which not every choice goes with every other.
+
+A table's baselines take no transformer, so its cells are no single product of choices. `grids` is a list of
+mappings from keys to lists of values; each is a product of its own, and the jobs of all are launched together.
+"""
+
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+
+Grid = Mapping[str, Sequence[Any]]
+
+
+class SweepFailed(RuntimeError):
+    """Raised at the end of a sweep in which jobs failed, or which has no jobs."""
+
+
+class GridSweeper(BasicSweeper):
+    """Launches the jobs of all grids; afterwards sums up which were done, skipped, and failed, and why.
+
+    A key on the command line replaces the grids' values for it. Where the grids differ in a key, it narrows them
+    instead: `model=cnn` keeps the grids, and of them the values, that list `cnn`.
+    """
+
+    def __init__(self, grids: Sequence[Grid] = (), max_batch_size: int | None = None) -> None:
+        super().__init__(max_batch_size=max_batch_size)
+        self.grids = list(grids)
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Launch the jobs that grids and command line make. Raises SweepFailed."""
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        given = parser.parse_overrides(arguments)
+        jobs = [
+            job
+            for grid in expand(self.grids, given)
+            for batch in self.split_arguments(parser.parse_overrides(grid), None)
+            for job in batch
+        ]
+        if not jobs:
+            raise SweepFailed("the sweep has no jobs: the command line leaves none of its grids' values over")
+        self.validate_batch_is_legal(jobs)
+        results = list(self.launcher.launch(jobs, initial_job_idx=0))
+        failed = [(job, result) for job, result in zip(jobs, results, strict=True) if not _succeeded(result)]
+        for job, result in zip(jobs, results, strict=True):
+            words = result.return_value if _succeeded(result) else f"FAILED  {_reason(result)}"
+            print(f"{' '.join(job)}  {words}", file=sys.stderr)
+        if failed:
+            raise SweepFailed(f"{len(failed)} of {len(jobs)} runs failed, see above; the same command retries them")
+        return results
+
+
+def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
+    """The overrides of each grid, once those given on the command line replace or narrow its values."""
+    if not grids:
+        return [[override.input_line for override in given]]
+    keys = dict.fromkeys(itertools.chain.from_iterable(grids))
+    differing = {key for key in keys if any(grid.get(key) != grids[0].get(key) for grid in grids)}
+    expanded = []
+    for grid in grids:
+        values = {key: list(map(str, listed)) for key, listed in grid.items()}
+        others = []
+        for override in given:
+            key = override.get_key_element()
+            if key in differing:
+                wanted = _values(override)
+                values[key] = [value for value in values.get(key, ()) if value in wanted]
+            else:
+                values.pop(key, None)
+                others.append(override.input_line)
+        if all(values.values()):
+            expanded.append([*(f"{key}={','.join(listed)}" for key, listed in values.items()), *others])
+    return expanded
+
+
+def _values(override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    return [override.get_value_element_as_str()]
+
+
+def _succeeded(result: JobReturn) -> bool:
+    return result.status == JobStatus.COMPLETED
+
+
+def _reason(result: JobReturn) -> str:
+    error = result._return_value
+    return f"{type(error).__name__}: {error}"

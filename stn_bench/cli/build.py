@@ -1,0 +1,66 @@
+"""From a config node to the object it describes: the only caller of instantiate."""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+TRUSTED = ("stn_bench", "torch.nn", "torch.optim")
+
+
+class ConfigError(ValueError):
+    """A config that cannot be built; the message says which key, what was found and what to do."""
+
+
+def build(node: DictConfig, key: str, trusted: Sequence[str] = (), **arguments: Any) -> Any:
+    """Build what `node`, found at `key`, describes; `arguments` are handed to its constructor, too.
+
+    Only names below `stn_bench`, `torch.nn`, `torch.optim` and the packages in `trusted` are built.
+    Raises ConfigError for other names and for arguments that the constructor refuses.
+    """
+    plain = OmegaConf.to_container(node, resolve=True)
+    for place, target in _targets(plain, key):
+        _check(place, target, (*TRUSTED, *trusted))
+    try:
+        return instantiate(plain, **arguments, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, (ValueError, TypeError)):
+            raise cause from None  # what went wrong is not the config's doing: data that cannot be had, say
+        raise ConfigError(f"{key} cannot be built: {cause}") from error
+
+
+def _targets(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield key, node["_target_"]
+        for name, child in node.items():
+            yield from _targets(child, f"{key}.{name}")
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from _targets(child, f"{key}[{index}]")
+
+
+def _check(place: str, target: Any, allowed: Sequence[str]) -> None:
+    if not isinstance(target, str) or not any(target.startswith(f"{package}.") for package in allowed):
+        package = str(target).split(".")[0]
+        raise ConfigError(
+            f"{place}._target_={target} is not built: only names below {', '.join(allowed)} are; "
+            f"if you trust the package, add trusted=[{package}]"
+        )
+    # a name below a trusted package can still be somebody else's module that it imports: follow it to its home
+    parts = target.split(".")
+    found: Any = importlib.import_module(parts[0])
+    for depth, part in enumerate(parts[1:], 2):
+        if not hasattr(found, part):
+            try:
+                importlib.import_module(".".join(parts[:depth]))
+            except ModuleNotFoundError:
+                raise ConfigError(f"{place}._target_={target} does not exist: there is no {part!r} in it") from None
+        found = getattr(found, part)
+    home = getattr(found, "__module__", None)
+    if home is None or not callable(found) or not any(f"{home}.".startswith(f"{package}.") for package in allowed):
+        raise ConfigError(f"{place}._target_={target} is not built: it belongs to {home}, not to {', '.join(allowed)}")

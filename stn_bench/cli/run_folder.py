@@ -1,0 +1,62 @@
+"""Run folders: named by choices, owned by one config, never written over."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from stn_bench.results.record import FILE_NAME
+
+CONFIG = "config.yaml"
+IRRELEVANT = ("output", "device", "trusted")
+"""Root keys that say where and how a run is done, not what it computes."""
+
+
+class FolderTaken(ValueError):
+    """Raised where a run folder holds a run of another config."""
+
+
+def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Claim `folder` for a run of `config`; True if such a run is already finished there.
+
+    Writes the config into a folder that has none. Raises FolderTaken, naming the keys that differ, for a folder
+    that belongs to another config.
+    """
+    path = folder / CONFIG
+    if path.exists():
+        found = OmegaConf.to_container(OmegaConf.load(path))
+        differing = sorted(_differences(_relevant(found), _relevant(config)))
+        if differing:
+            raise FolderTaken(
+                f"{folder} holds a run of another config, which differs in {'; '.join(differing)}: add tag=NAME to keep "
+                "both, change the keys back, or delete the folder"
+            )
+        return (folder / FILE_NAME).exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    return False
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file all at once: it is there whole, or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _relevant(config: Any) -> Any:
+    # through JSON: a copy, in which tuples are lists, as they come back from YAML
+    kept = json.loads(json.dumps({key: value for key, value in config.items() if key not in IRRELEVANT}))
+    kept.get("data", {}).pop("folder", None)  # where the files lie; what is in them is verified
+    return kept
+
+
+def _differences(found: Any, wanted: Any, key: str = "") -> Iterator[str]:
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for name in {*found, *wanted}:
+            yield from _differences(found.get(name), wanted.get(name), f"{key}.{name}" if key else name)
+    elif found != wanted:
+        yield f"{key} (there {found}, now {wanted})"

@@ -1,0 +1,41 @@
+"""The command stn-train: compose a config, build what it describes, run it. Free of torch until a run starts."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main() -> None:
+    """Entry point of `stn-train`. Exits with 1 and one sentence on what a user can mend."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        from stn_bench.cli.help import page
+
+        print(page())
+        return
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, to be put in a sentence
+    import hydra
+    from hydra.core.plugins import Plugins
+    from hydra_plugins.stn_grid_sweeper import GridSweeper
+
+    from stn_bench import schema
+    from stn_bench.cli.mistakes import explain
+
+    schema.register()
+    Plugins.instance().register(GridSweeper)  # an editable install hides it from Hydra's own search
+    decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
+    try:
+        decorated()
+    except Exception as error:
+        sentence = explain(error, sys.argv[1:])
+        if sentence is None:
+            raise
+        sys.exit(f"stn-train: {sentence}")
+
+
+def _job(cfg: "DictConfig") -> str:
+    from stn_bench.cli.job import train
+
+    return train(cfg)

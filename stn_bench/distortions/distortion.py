@@ -1,0 +1,47 @@
+"""What a random warp that makes data is: it draws its numbers, and turns numbers into points."""
+
+import torch
+from torch import Generator, Tensor
+
+from stn_bench.geometry import pixel_grid, sample
+
+
+class Distortion:
+    """A family of random warps of images of `input_size` to a canvas of `output_size`, both (height, width) in pixels.
+
+    A subclass gives `names`, `draw` and `points`. What was drawn is kept by whoever drew it, so the warp that
+    a transformer should undo is always known.
+    """
+
+    names: tuple[str, ...] = ()
+    """What the columns of the drawn parameters are."""
+
+    def __init__(self, input_size: tuple[int, int] = (28, 28), output_size: tuple[int, int] | None = None) -> None:
+        self.input_size = (input_size[0], input_size[1])
+        self.output_size = self.input_size if output_size is None else (output_size[0], output_size[1])
+        self._grids: dict[torch.device, Tensor] = {}
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """Parameters (n, P) of n warps, float32, on the generator's device."""
+        raise NotImplementedError
+
+    def points(self, parameters: Tensor) -> Tensor:
+        """Where in the image each pixel of the canvas looks: parameters (B, P) -> (B, H', W', 2)."""
+        raise NotImplementedError
+
+    def __call__(self, images: Tensor, parameters: Tensor) -> Tensor:
+        """Images (B, C, H, W) as parameters (B, P) distort them: (B, C, H', W'), bilinear, 0 outside."""
+        return sample(images, self.points(parameters))
+
+    def grid(self, device: torch.device) -> Tensor:
+        """The canvas' pixel grid (H', W', 2) on a device, made once."""
+        if device not in self._grids:
+            self._grids[device] = pixel_grid(*self.output_size, device=device)
+        return self._grids[device]
+
+
+def uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
+    """n numbers uniform in [low, high): (n,). Raises ValueError where the bounds are the wrong way round."""
+    if low > high:
+        raise ValueError(f"no number lies between {low} and {high}: give the smaller bound first")
+    return low + (high - low) * torch.rand(n, generator=generator)

@@ -1,0 +1,44 @@
+"""Elastic distortion (E) of digits (Jaderberg et al. 2015, section 4.1, A.4)."""
+
+import torch
+from torch import Generator, Tensor
+
+from stn_bench.distortions.distortion import Distortion, uniform
+from stn_bench.geometry import thin_plate
+
+
+class Elastic(Distortion):
+    """E: the image is scaled about its centre, uniform in [`min_scale`, `max_scale`], then each point of a regular
+    grid on it, from edge to edge, is moved in x and y by normal amounts of `control_std_pixels`; the thin-plate
+    spline through the points draws it.
+    """
+
+    def __init__(
+        self,
+        control_std_pixels: float = 2.2,
+        rows: int = 4,
+        columns: int = 4,
+        min_scale: float = 0.75,
+        max_scale: float = 1.0,
+        input_size: tuple[int, int] = (28, 28),
+    ) -> None:
+        super().__init__(input_size)
+        self.control_std_pixels, self.min_scale, self.max_scale = control_std_pixels, min_scale, max_scale
+        self.controls = thin_plate.control_grid(rows, columns).float()
+        moves = (f"control{control}_{axis}_pixels" for control in range(rows * columns) for axis in "xy")
+        self.names = ("scale", *moves)
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """Scales, and the control points' moves in pixels: (n, 1 + 2 K)."""
+        scale = uniform(n, self.min_scale, self.max_scale, generator)
+        moves = self.control_std_pixels * torch.randn(n, 2 * len(self.controls), generator=generator)
+        return torch.cat([scale[:, None], moves], dim=1)
+
+    def points(self, parameters: Tensor) -> Tensor:
+        """Where each pixel looks: (B, H, W, 2)."""
+        height, width = self.output_size
+        controls = self.controls.to(parameters.device).expand(len(parameters), -1, -1)  # (B, K, 2)
+        moves = parameters[:, 1:].unflatten(1, (-1, 2)) * parameters.new_tensor([2 / width, 2 / height])
+        drawn_at = parameters[:, :1, None] * controls + moves  # where on the canvas the points come to lie
+        weights = thin_plate.solve(drawn_at, controls)
+        return thin_plate.evaluate(weights, drawn_at, self.grid(parameters.device))

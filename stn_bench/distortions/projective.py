@@ -1,0 +1,42 @@
+"""Projective distortion (P) of digits (Jaderberg et al. 2015, section 4.1, A.4)."""
+
+import torch
+from torch import Generator, Tensor
+
+from stn_bench.distortions.distortion import Distortion, uniform
+from stn_bench.geometry import homography
+
+CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+"""The image's outer corners, clockwise from the top left."""
+
+
+class Projective(Distortion):
+    """P: the image is scaled about its centre, uniform in [`min_scale`, `max_scale`], then each of its four corners is
+    moved in x and y by normal amounts of `corner_std_pixels`; the homography through the corners draws it.
+    """
+
+    names = ("scale", *(f"corner{corner}_{axis}_pixels" for corner in range(4) for axis in "xy"))
+
+    def __init__(
+        self,
+        corner_std_pixels: float = 3.3,
+        min_scale: float = 0.75,
+        max_scale: float = 1.0,
+        input_size: tuple[int, int] = (28, 28),
+    ) -> None:
+        super().__init__(input_size)
+        self.corner_std_pixels, self.min_scale, self.max_scale = corner_std_pixels, min_scale, max_scale
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """Scales, and the corners' moves in pixels: (n, 9)."""
+        scale = uniform(n, self.min_scale, self.max_scale, generator)
+        moves = self.corner_std_pixels * torch.randn(n, 8, generator=generator)
+        return torch.cat([scale[:, None], moves], dim=1)
+
+    def points(self, parameters: Tensor) -> Tensor:
+        """Where each pixel looks: (B, H, W, 2)."""
+        height, width = self.output_size
+        corners = parameters.new_tensor(CORNERS).expand(len(parameters), 4, 2)
+        moves = parameters[:, 1:].unflatten(1, (4, 2)) * parameters.new_tensor([2 / width, 2 / height])
+        drawn_at = parameters[:, :1, None] * corners + moves  # where on the canvas the corners come to lie
+        return homography.apply(homography.from_corners(drawn_at, corners), self.grid(parameters.device))

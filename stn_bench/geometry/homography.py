@@ -1,0 +1,45 @@
+"""Homographies of the plane as matrices (..., 3, 3): the four-corner solve, inversion, safe application."""
+
+import torch
+from torch import Tensor
+
+from stn_bench.geometry import affine
+
+HORIZON = 1e-3
+"""Points whose homogeneous coordinate z is not above this lie at or behind the horizon: nothing is seen there."""
+
+OUT_OF_SIGHT = 1e3
+"""Where such points are sent, far outside of every image."""
+
+
+def from_corners(source: Tensor, target: Tensor) -> Tensor:
+    """The homography that takes four points `source` (..., 4, 2) to `target` (..., 4, 2): (..., 3, 3), last entry 1.
+
+    Solved in float64. Raises torch.linalg.LinAlgError where three corners lie on one line.
+    """
+    (x, y), (u, v) = source.double().unbind(-1), target.double().unbind(-1)  # each (..., 4)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
+    rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
+    system = torch.cat([rows_u, rows_v], dim=-2)  # (..., 8, 8)
+    entries = torch.linalg.solve(system, torch.cat([u, v], dim=-1))  # (..., 8)
+    return torch.cat([entries, one[..., :1]], dim=-1).unflatten(-1, (3, 3)).to(source.dtype)
+
+
+def invert(matrix: Tensor) -> Tensor:
+    """The inverse homography of `matrix` (..., 3, 3). Raises torch.linalg.LinAlgError where one is singular."""
+    return torch.linalg.inv(matrix)
+
+
+def apply(matrix: Tensor, points: Tensor) -> Tensor:
+    """Move points (H, W, 2) or (B, H, W, 2) by `matrix` (B, 3, 3) -> (B, H, W, 2), see `divide`."""
+    return divide(affine.combine(affine.homogeneous(points), matrix))
+
+
+def divide(homogeneous: Tensor) -> Tensor:
+    """Homogeneous points (..., 3) as points (..., 2); those at or behind the horizon go out of sight, gradient zero."""
+    z = homogeneous[..., 2:]
+    visible = z > HORIZON
+    # the inner `where` keeps the division finite, so that the outer one's gradient is zero there and not NaN
+    points = homogeneous[..., :2] / torch.where(visible, z, 1.0)
+    return torch.where(visible, points, OUT_OF_SIGHT)

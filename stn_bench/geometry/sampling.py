@@ -1,0 +1,28 @@
+"""Reading an image at points (Jaderberg et al. 2015, section 3.3). The only caller of grid_sample."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Kernel = Literal["bilinear", "nearest", "bicubic"]
+Padding = Literal["zeros", "border"]
+
+
+def sample(image: Tensor, points: Tensor, kernel: Kernel = "bilinear", padding: Padding = "zeros") -> Tensor:
+    """Read `image` (B, C, H, W) at `points` (B, H', W', 2): (B, C, H', W') in the image's dtype.
+
+    Points are `(x, y)` in [-1, 1] between the image's outer edges; outside lies 0 ("zeros") or the nearest edge
+    pixel ("border"). Reading is done in float32 at least: half precision loses sub-pixel positions.
+    Raises ValueError for an unknown kernel or padding.
+    """
+    if kernel not in get_args(Kernel):
+        raise ValueError(f"unknown sampling kernel {kernel!r}: use one of {', '.join(get_args(Kernel))}")
+    if padding not in get_args(Padding):
+        raise ValueError(f"unknown padding {padding!r}: use one of {', '.join(get_args(Padding))}")
+    precise = torch.promote_types(image.dtype, torch.float32)
+    with torch.autocast(image.device.type, enabled=False):
+        read = torch.nn.functional.grid_sample(
+            image.to(precise), points.to(precise), mode=kernel, padding_mode=padding, align_corners=False
+        )
+    return read.to(image.dtype)

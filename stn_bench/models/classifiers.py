@@ -1,0 +1,86 @@
+"""The baselines: a fully connected and a convolutional classifier (Jaderberg et al. 2015, section 4.1, A.4)."""
+
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+
+from stn_bench.models.budget import widest
+from stn_bench.models.patch_convolution import PatchConvolution
+
+BUDGET = 400_000
+"""About the number of parameters that each of the paper's models has (section 4.1)."""
+
+
+class FCN(nn.Sequential):
+    """Two hidden fully connected layers and a classification layer: images (B, C, H, W) to logits (B, classes).
+
+    `units` is the width of both hidden layers, the largest that keeps to `parameters_budget` if None.
+    Raises ValueError where the budget is too small.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        units: int | None = None,
+        parameters_budget: int = BUDGET,
+    ) -> None:
+        if units is None:
+            units = widest(lambda width: FCN(image_shape, classes, width), parameters_budget)
+        channels, height, width = image_shape
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(channels * height * width, units),
+            nn.ReLU(),
+            nn.Linear(units, units),
+            nn.ReLU(),
+            nn.Linear(units, classes),
+        )
+        self.width = units
+
+
+class CNN(nn.Module):
+    """conv - pool - conv - pool - classification: images (B, C, H, W) to logits (B, classes).
+
+    Two convolutions of `filters` filters each, of 9x9 and 7x7 pixels, stride 1, no padding, each followed by 2x2 max
+    pooling that keeps a last odd row and column, and a ReLU. `filters` is the largest number that keeps to
+    `parameters_budget` if None. Raises ValueError where the budget, or the image, is too small.
+    """
+
+    kernel_sizes = (9, 7)
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        filters: int | None = None,
+        parameters_budget: int = BUDGET,
+    ) -> None:
+        super().__init__()
+        channels, *size = image_shape
+        for kernel in self.kernel_sizes:
+            size = [side - kernel + 1 for side in size]
+            if min(size) < 1:
+                raise ValueError(f"images of {image_shape[1:]} pixels are too small for convolutions of {self.kernel_sizes}")
+            size = [ceil(side / 2) for side in size]
+        if filters is None:
+            filters = widest(lambda width: CNN(image_shape, classes, width), parameters_budget)
+        first, second = self.kernel_sizes
+        self.width = filters
+        self.conv1 = PatchConvolution(filters, first) if channels == 1 else nn.Conv2d(channels, filters, first)
+        self.conv2 = nn.Conv2d(filters, filters, second)
+        self.classify = nn.Linear(filters * size[0] * size[1], classes)
+        # the layout in which both convolutions and the pooling are fastest
+        self.conv2.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, classes)."""
+        features = _pool_relu(self.conv1(images))
+        features = _pool_relu(self.conv2(features))
+        return self.classify(features.flatten(1))
+
+
+def _pool_relu(features: Tensor) -> Tensor:
+    # the ReLU after the pooling: the same result, on a quarter of the pixels
+    return nn.functional.max_pool2d(features, 2, ceil_mode=True).relu()

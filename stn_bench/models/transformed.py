@@ -1,0 +1,57 @@
+"""A classifier behind a spatial transformer (Jaderberg et al. 2015, section 4.1)."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from stn_bench.geometry import Kernel, Padding
+from stn_bench.models.budget import parameter_count
+from stn_bench.models.classifiers import BUDGET
+from stn_bench.spatial_transformer import SpatialTransformer
+from stn_bench.transforms import Transform
+
+
+class TransformedClassifier(nn.Module):
+    """Transformer, average pooling on large canvases, classifier: images (B, C, H, W) to logits (B, classes).
+
+    Args:
+        image_shape: (C, H, W).
+        classes: how many.
+        localiser: makes the localisation network from an image shape; the network tells its `features`.
+        transform: the family of warps.
+        classifier: makes the classifier from an image shape, classes and a `parameters_budget`.
+        pool_above: canvases with more pixels on a side than this are average-pooled 2x after the transformer, as
+            the paper's RTS (42) and cluttered (60) ones are.
+        parameters_budget: for localiser, regression and classifier together.
+        kernel, padding: how the transformer reads its input.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        localiser: Callable[..., nn.Module],
+        transform: Transform,
+        classifier: Callable[..., nn.Module],
+        pool_above: int = 28,
+        parameters_budget: int = BUDGET,
+        kernel: Kernel = "bilinear",
+        padding: Padding = "zeros",
+    ) -> None:
+        super().__init__()
+        network = localiser(image_shape=image_shape)
+        self.transformer = SpatialTransformer(
+            network, int(network.features), transform, kernel=kernel, padding=padding, name="transformer"
+        )
+        channels, height, width = image_shape
+        self.pool: nn.Module = nn.Identity()
+        if max(height, width) > pool_above:
+            self.pool = nn.AvgPool2d(2)
+            height, width = height // 2, width // 2
+        left = parameters_budget - parameter_count(self.transformer)
+        self.classifier = classifier(image_shape=(channels, height, width), classes=classes, parameters_budget=left)
+        self.width = self.classifier.width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, classes). Raises stn_bench.spatial_transformer.NonFiniteTheta."""
+        return self.classifier(self.pool(self.transformer(images)))

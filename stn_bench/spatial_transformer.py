@@ -1,0 +1,101 @@
+"""The spatial transformer: localiser -> theta -> points -> sample (Jaderberg et al. 2015, section 3)."""
+
+import torch
+from torch import Tensor, nn
+
+from stn_bench.geometry import Kernel, Padding, pixel_grid, sample
+from stn_bench.transforms import Transform
+
+
+class NonFiniteTheta(FloatingPointError):
+    """Raised where the parameters that a transformer predicts are NaN or infinite: nothing is sampled there."""
+
+
+class SpatialTransformer(nn.Module):
+    """Warps its input by parameters that it predicts from it; can stand anywhere in a network.
+
+    Starts as the identity, whatever the localiser: the regression layer is its own, with zero weights and the
+    identity's parameters as bias. Theta, points and sampling are float32 under any autocast.
+
+    Args:
+        localiser: takes images (B, C, H, W) to features (B, F); any module.
+        features: F.
+        transform: the family of warps, such as `Affine()` or `ThinPlateSpline()`.
+        output_size: (H', W') of the result; the input's size if None.
+        kernel: how the input is read: "bilinear", "nearest" (no gradient for theta) or "bicubic".
+        padding: what lies outside the input: "zeros" or "border".
+        name: what errors call this transformer; useful where a network has several.
+    """
+
+    def __init__(
+        self,
+        localiser: nn.Module,
+        features: int,
+        transform: Transform,
+        output_size: tuple[int, int] | None = None,
+        kernel: Kernel = "bilinear",
+        padding: Padding = "zeros",
+        name: str = "spatial transformer",
+    ) -> None:
+        super().__init__()
+        self.localiser = localiser
+        self.transform = transform
+        self.regression = nn.Linear(features, transform.num_params)
+        self.output_size = output_size
+        self.kernel: Kernel = kernel
+        self.padding: Padding = padding
+        self.name = name
+        self._basis: dict[tuple[int, int, torch.device, torch.dtype], Tensor] = {}
+        self.reset_to_identity()
+
+    def reset_to_identity(self) -> None:
+        """Make the regression layer predict the identity for every input."""
+        nn.init.zeros_(self.regression.weight)
+        with torch.no_grad():
+            self.regression.bias.copy_(self.transform.identity())
+
+    def theta(self, images: Tensor) -> Tensor:
+        """The parameters (B, P) predicted for images (B, C, H, W). Raises NonFiniteTheta."""
+        features = self.localiser(images)
+        with torch.autocast(images.device.type, enabled=False):
+            theta = self.regression(features.to(self.regression.weight.dtype))
+        self._check_finite(theta, features)
+        return theta
+
+    def points(self, images: Tensor) -> Tensor:
+        """Where in its input each output pixel looks: (B, H', W', 2). Raises NonFiniteTheta."""
+        return self.points_of(self.theta(images), images.shape[-2:])
+
+    def points_of(self, theta: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """The points (B, H', W', 2) of given parameters (B, P), for inputs of `input_size` (H, W)."""
+        self.transform.check(theta)
+        with torch.autocast(theta.device.type, enabled=False):
+            return self.transform.warp(theta, self._basis_for(self.output_size or input_size, theta))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) warped to (B, C, H', W'). Raises NonFiniteTheta."""
+        return sample(images, self.points(images), self.kernel, self.padding)
+
+    def extra_repr(self) -> str:
+        """The settings, for `print(model)`."""
+        return f"output_size={self.output_size}, kernel={self.kernel!r}, padding={self.padding!r}"
+
+    def _basis_for(self, size: tuple[int, int], like: Tensor) -> Tensor:
+        key = (size[0], size[1], like.device, like.dtype)
+        if key not in self._basis:  # a constant of the output size, made once
+            grid = pixel_grid(*size, dtype=like.dtype, device=like.device)
+            self._basis[key] = self.transform.basis(grid)
+        return self._basis[key]
+
+    def _check_finite(self, theta: Tensor, features: Tensor) -> None:
+        finite = theta.isfinite().all(dim=1)
+        if finite.all():
+            return
+        image = int(finite.logical_not().nonzero()[0])
+        if not all(parameter.isfinite().all() for parameter in self.parameters()):
+            cause = "its own weights are not finite: lower its learning rate or clip gradients"
+        elif not features[image].isfinite().all():
+            cause = "its localiser's features are not finite: check that the images are"
+        else:
+            cause = "its regression layer overflows: lower its learning rate or clip gradients"
+        raise NonFiniteTheta(f"theta of {self.name!r} is not finite for image {image} of the batch; {cause}")

@@ -1,0 +1,101 @@
+"""How a network is trained, as data: length, optimiser, schedule, precision."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from stn_bench.spatial_transformer import SpatialTransformer
+
+Schedule = Callable[[int, int], float]
+"""The factor on the learning rate at a step (from 0) of so many steps."""
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """The learning rate times `factor` after every `every` steps (the paper's: a tenth every 50,000)."""
+
+    every: int
+    factor: float
+
+    def __call__(self, step: int, steps: int) -> float:
+        """The factor on the learning rate at a step (from 0)."""
+        return self.factor ** (step // self.every)
+
+
+@dataclass(frozen=True)
+class WarmupCosine:
+    """A linear rise over the share `warmup` of the run, then half a cosine down to 0."""
+
+    warmup: float
+
+    def __call__(self, step: int, steps: int) -> float:
+        """The factor on the learning rate at a step (from 0) of `steps`."""
+        rising = self.warmup * steps
+        if step < rising:
+            return (step + 1) / math.ceil(rising)
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `configs/recipe/_recipe.yaml` explains key by key. Raises ValueError for values that make no sense."""
+
+    optimiser: Callable[..., Optimizer]
+    schedule: Schedule
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 256
+    precision: str = "fp32"
+    localiser_lr_multiplier: float = 1.0
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    average_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(
+                f"a recipe lasts so many epochs or so many steps, found recipe.epochs={self.epochs} and "
+                f"recipe.steps={self.steps}: give one and set the other to null"
+            )
+        for name in ("epochs", "steps", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"recipe.{name}={value!r} is not a whole number above 0")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"recipe.precision={self.precision!r} is not known: use fp32 or bf16")
+        if self.average_decay is not None and not 0 < self.average_decay < 1:
+            raise ValueError(f"recipe.average_decay={self.average_decay} is not between 0 and 1")
+
+    def total_steps(self, train_count: int) -> int:
+        """How many optimiser steps the run has on so many training images.
+
+        Raises ValueError where they do not fill one batch.
+        """
+        per_epoch = train_count // self.batch_size
+        if per_epoch == 0:
+            raise ValueError(
+                f"{train_count} training images do not fill one batch: set recipe.batch_size to at most {train_count}"
+            )
+        return self.steps if self.steps is not None else int(self.epochs or 0) * per_epoch
+
+    def make_optimiser(self, model: nn.Module) -> Optimizer:
+        """The optimiser, with localisers and regression layers in a group of their own where they have their own rate."""
+        in_transformers = {
+            id(parameter)
+            for module in model.modules()
+            if isinstance(module, SpatialTransformer)
+            for parameter in module.parameters()
+        }
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in model.parameters() if id(p) not in in_transformers]},
+            {"params": [p for p in model.parameters() if id(p) in in_transformers]},
+        ]
+        optimiser = self.optimiser([group for group in groups if group["params"]])
+        for group in optimiser.param_groups:
+            if id(group["params"][0]) in in_transformers:
+                group["lr"] *= self.localiser_lr_multiplier
+        return optimiser

@@ -1,0 +1,40 @@
+"""Thin-plate spline warps (Jaderberg et al. 2015, section 3.2)."""
+
+import torch
+from torch import Tensor
+
+from stn_bench.geometry import thin_plate
+from stn_bench.transforms.transform import Transform
+
+
+class ThinPlateSpline(Transform):
+    """The positions `(x, y)` in the input at which the points of a regular control grid look, 2 K numbers.
+
+    The grid has `rows` x `columns` points and spans the output from edge to edge; the paper's has 4 x 4.
+    Raises ValueError for a grid of fewer than 2 x 2 points, which fixes no spline.
+    """
+
+    def __init__(self, rows: int = 4, columns: int = 4) -> None:
+        super().__init__()
+        if rows < 2 or columns < 2:
+            raise ValueError(f"a grid of {rows} x {columns} control points lies on one line: use at least 2 x 2")
+        self.num_params = 2 * rows * columns
+        # float64, and no buffer: solving stays exact whatever dtype the network is moved to
+        self.controls = thin_plate.control_grid(rows, columns)
+
+    def identity(self) -> Tensor:
+        """Each control point looks at its own place: (2 K,)."""
+        return self.controls.flatten().float()
+
+    def basis(self, points: Tensor) -> Tensor:
+        """x, y and the cardinal splines, each one at its own control point and zero at all others: (..., 2 + K)."""
+        return torch.cat([points, thin_plate.basis(points, self.controls)], dim=-1)
+
+    def coefficients(self, theta: Tensor) -> Tensor:
+        """The identity and the control points' displacements from it: (B, 2, 2 + K).
+
+        A sum of displacements, rather than of positions, leaves the identity exact in float32.
+        """
+        identity = torch.eye(2, dtype=theta.dtype, device=theta.device).expand(len(theta), 2, 2)
+        displacements = theta.unflatten(-1, (-1, 2)) - self.controls.to(theta)  # (B, K, 2)
+        return torch.cat([identity, displacements.mT], dim=-1)
