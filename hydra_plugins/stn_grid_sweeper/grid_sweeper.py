@@ -14,10 +14,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
+from stn_bench.errors import UserError
+
 Grid = Mapping[str, Sequence[Any]]
 
 
-class SweepFailed(RuntimeError):
+class SweepFailed(UserError, RuntimeError):
     """Raised at the end of a sweep in which jobs failed, or which has no jobs."""
 
 

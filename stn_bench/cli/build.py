@@ -8,10 +8,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from stn_bench.errors import UserError
+
 TRUSTED = ("stn_bench", "torch.nn", "torch.optim")
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A config that cannot be built; the message says which key, what was found and what to do."""
 
 

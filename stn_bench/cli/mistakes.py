@@ -1,2 +1,90 @@
-tmp = 1
-def explain(e, a): return None
+"""Errors that a user can mend, each as one sentence: what was wrong, what was found, what to do."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, ListConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from stn_bench.cli.choices import GROUPS, choices
+from stn_bench.errors import UserError
+
+
+def explain(error: Exception, arguments: Sequence[str]) -> str | None:
+    """A sentence for an error of a command line's making; None for one that is not, which deserves its traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} is not of the form key=value"
+    overrides = OverridesParser.create().parse_overrides([word for word in arguments if not word.startswith("-")])
+    for override in overrides:
+        sentence = _wrong_choice(override, overrides) or _wrong_key(override, overrides)
+        if sentence:
+            return sentence
+    return _first_line(error)
+
+
+def _wrong_choice(override: Override, overrides: Sequence[Override]) -> str | None:
+    group = override.key_or_group
+    if group not in GROUPS:
+        return None
+    known = choices(group)
+    for value in _values(override):
+        if value not in known and value != "null":
+            return f"{group}={value} does not exist{_suggest(value, known, f'{group}=')}; there are {', '.join(known)}"
+    model = next((_values(other)[0] for other in overrides if other.key_or_group == "model"), "cnn_stn")
+    if group == "transform" and not model.endswith("_stn"):
+        return (
+            f"model={model} has no spatial transformer, so it takes no transform={_values(override)[0]}: "
+            f"choose model={model}_stn, or leave transform out"
+        )
+    return None
+
+
+def _wrong_key(override: Override, overrides: Sequence[Override]) -> str | None:
+    key = override.key_or_group
+    if key in GROUPS or key.startswith("hydra"):
+        return None
+    groups = [f"{other.key_or_group}={_values(other)[0]}" for other in overrides if other.key_or_group in GROUPS]
+    GlobalHydra.instance().clear()
+    with initialize_config_module("stn_bench.configs", version_base="1.3"):
+        node: object = compose("train", overrides=groups)
+    path = key.split(".")
+    for depth, name in enumerate(path):
+        if isinstance(node, ListConfig) and name.isdigit() and int(name) < len(node):
+            node = node[int(name)]
+            continue
+        if not isinstance(node, DictConfig):
+            return f"{'.'.join(path[:depth])} has no keys of its own, so {key} does not exist"
+        if name not in node:
+            before = "".join(f"{part}." for part in path[:depth])
+            known = [*map(str, node), *(GROUPS if depth == 0 else ())]
+            return f"there is no key {before}{name}{_suggest(name, known, before)}; there are {', '.join(known)}"
+        node = node._get_node(name)
+    return None
+
+
+def _values(override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    return [override.get_value_element_as_str()]
+
+
+def _suggest(word: str, known: Iterable[str], before: str) -> str:
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f": did you mean {before}{nearest[0]}?" if nearest else ""
+
+
+def _first_line(error: BaseException) -> str:
+    """What went wrong, without the advice to add unknown keys, and with the cause where there is one."""
+    lines = [line for line in str(error).splitlines() if line and not re.match(r"\s|To append|See https|Set the env", line)]
+    cause = error.__cause__
+    return ": ".join([*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in str(error) else [])])

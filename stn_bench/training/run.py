@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stn_bench.data.distorted import DistortedDigits
+from stn_bench.errors import UserError
 from stn_bench.geometry import measure
 from stn_bench.spatial_transformer import NonFiniteTheta
 from stn_bench.tasks import Classification
@@ -24,7 +25,7 @@ PICTURES = 10
 """In how many epochs of a run pictures are drawn."""
 
 
-class Diverged(FloatingPointError):
+class Diverged(UserError, FloatingPointError):
     """Raised where a loss, or what a transformer predicts, is no longer finite."""
 
 

@@ -1,0 +1,81 @@
+"""The command `stn-data`: fetch the files of MNIST, verify them, say where they are, draw distorted digits."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from stn_bench.data import sources
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `stn-data`; returns the exit code: 0, or 1 where files are not right or something could not be done."""
+    options = _parser().parse_args(argv)
+    logging.basicConfig(format="stn-data: %(message)s")
+    logging.getLogger("stn_bench").setLevel(logging.INFO)
+    try:
+        return options.run(options)
+    except (OSError, ValueError) as error:
+        print(f"stn-data: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stn-data",
+        description="The MNIST files that experiments read. They are in $STN_DATA_DIR/mnist, "
+        "or in the user's cache folder if that variable is not set.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    fetch = commands.add_parser(
+        "fetch", help="fetch what is missing or damaged; print the folder and who gave each file"
+    )
+    fetch.set_defaults(run=_fetch)
+
+    verify = commands.add_parser("verify", help="print a line per file; exit 1 unless all are right")
+    verify.set_defaults(run=_verify)
+
+    path = commands.add_parser("path", help="print the folder")
+    path.set_defaults(run=_path)
+
+    preview = commands.add_parser("preview", help="draw distorted digits, a row per data set, into a PNG file")
+    preview.add_argument("--output", default="preview.png", metavar="FILE", help="default: %(default)s")
+    preview.add_argument("--sets", default="r,rts,p,e", metavar="NAMES", help="data sets, default: %(default)s")
+    preview.add_argument("--count", default=12, type=int, metavar="N", help="digits of each, default: %(default)s")
+    preview.add_argument("--seed", default=1, type=int, metavar="N", help="of the distortions, default: %(default)s")
+    preview.set_defaults(run=_preview)
+    return parser
+
+
+def _fetch(_options: argparse.Namespace) -> int:
+    folder = sources.mnist_folder()
+    origins = sources.gather_mnist(folder, sources.mnist_sources())
+    print(folder)
+    for name, origin in origins.items():
+        print(f"{name}  {origin}")
+    return 0
+
+
+def _verify(_options: argparse.Namespace) -> int:
+    faults = sources.verify_mnist()
+    for name, fault in faults.items():
+        print(f"{name}  {fault or 'right'}")
+    return 1 if any(faults.values()) else 0
+
+
+def _path(_options: argparse.Namespace) -> int:
+    print(sources.mnist_folder())
+    return 0
+
+
+def _preview(options: argparse.Namespace) -> int:
+    from stn_bench.figures import distortion_sheet  # brings torch, for which the other commands need not wait
+
+    distortion_sheet(options.output, options.sets.split(","), options.count, options.seed)
+    print(options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The help page of stn-train, made from the first comment line of each config. Free of hydra and torch."""
+
+from stn_bench.cli.choices import GROUPS, choices
+
+INTRODUCTION = """\
+stn-train: train spatial transformer networks and their baselines, one cell or a whole table.
+
+usage: stn-train [GROUP=CHOICE ...] [KEY=VALUE ...]
+"""
+
+EXAMPLES = """\
+Examples
+  stn-train model=cnn_stn transform=tps data=rts     one cell; recipe=fast is the default
+  stn-train model=fcn data=e recipe=paper seed=2
+  stn-train seed=1,2,3 -m                            three runs; commas and -m make a sweep
+  stn-train sweep=distorted_mnist                    every cell of the table, skipping what is finished
+  stn-train data.validation=10000                    evaluate on held-out training digits, not on the test set
+  stn-train recipe.epochs=5 tag=short                any key; tag= keeps the run beside the one without
+  stn-train model=cnn --cfg job                      print the config, do not run
+  stn-table                                          ours beside the paper's, from whatever runs exist
+
+Root keys
+  seed=1               of the weights, the order of the digits and their distortions
+  device=auto          auto, cpu, cuda
+  tag=null             a word that keeps a variant of a run beside the run
+  output=outputs/runs  folder of the run folders DATA/MODEL-TRANSFORM/RECIPE/seedN[-TAG]
+  trusted=[]           packages besides stn_bench and torch whose classes a config may name
+
+Shell completion
+  eval "$(stn-train -sc install=bash)"               also zsh, fish; `stn-train --hydra-help` says more
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    sections = [INTRODUCTION]
+    for group, question in GROUPS.items():
+        lines = [f"{group}=  {question}"]
+        for name, explanation in choices(group).items():
+            lines.append(f"  {name:<18} {explanation.removeprefix(f'{name}: ')}")
+        sections.append("\n".join(lines) + "\n")
+    return "\n".join([*sections, EXAMPLES]).rstrip()

@@ -1,0 +1,101 @@
+"""`stn-table`: print a table of finished runs beside the published numbers. Needs no torch."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stn_bench.cli.choices import choices
+from stn_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from stn_bench.results.record import RunRecord
+    from stn_bench.results.spec import TableSpec
+
+DEFAULT_RUNS = Path("outputs/runs")
+DEFAULT_TABLE = "distorted_mnist"
+FORMATS = ("markdown", "latex", "csv", "json")  # each one a function of results/formats.py
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table and return 0, or say in one sentence why not and return 1."""
+    arguments = _parser().parse_args(argv)
+
+    from stn_bench.results import formats
+    from stn_bench.results.table import build_table, with_runs
+
+    try:
+        spec = _read_table(arguments.name)
+        table = build_table(spec, _read_runs(arguments.runs), recipe=arguments.recipe, tag=arguments.tag)
+        if not any(cell.runs for cell in table.cells):
+            folders = " ".join(map(str, arguments.runs or [DEFAULT_RUNS]))
+            print(f"stn-table: no run in {folders} counts in this table; every cell is missing", file=sys.stderr)
+        if arguments.rows_with_runs:
+            table = with_runs(table)
+        text = getattr(formats, arguments.format)(table)
+        if arguments.output is None:
+            sys.stdout.write(text)
+        else:
+            arguments.output.write_text(text, encoding="utf-8")
+    except (UserError, OSError) as error:
+        print(f"stn-table: {error}", file=sys.stderr)
+        return 1
+    if arguments.format == "csv":  # which has no place for them
+        for note in table.notes[len(spec.notes) :]:
+            print(f"stn-table: {note}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    tables = "\n".join(f"  {name:<22}{about}" for name, about in choices("table").items())
+    parser = argparse.ArgumentParser(
+        prog="stn-table",
+        description="Print a table of finished runs beside the published numbers.",
+        epilog=f"tables:\n{tables}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("name", nargs="?", default=DEFAULT_TABLE, help=f"a table below, or a YAML file like it ({DEFAULT_TABLE})")
+    add("--runs", nargs="+", type=Path, metavar="DIR", help=f"folders that hold runs ({DEFAULT_RUNS})")
+    add("--format", choices=FORMATS, default=FORMATS[0], help="what to print (markdown)")
+    add("--recipe", help="show the runs of this recipe (fast, if there are any)")
+    add("--tag", help="show the runs with this tag (those without one)")
+    add("--rows-with-runs", action="store_true", help="leave out rows and columns without a run")
+    add("--output", type=Path, metavar="FILE", help="write to a file instead of the terminal")
+    return parser
+
+
+def _read_table(name: str) -> TableSpec:
+    from stn_bench.results.spec import SpecError, parse_spec
+
+    if name.endswith((".yaml", ".yml")):
+        return parse_spec(Path(name).read_text(encoding="utf-8"), Path(name).stem)
+    names = list(choices("table"))
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0)
+        raise SpecError(f"no table is called {name!r}: did you mean {near[0]!r}? There are: {', '.join(names)}")
+    return parse_spec((files("stn_bench.configs") / "table" / f"{name}.yaml").read_text(encoding="utf-8"), name)
+
+
+def _read_runs(folders: Sequence[Path] | None) -> list[RunRecord]:
+    """All records below the folders; the default folder need not exist yet, a named one must."""
+    from stn_bench.results.record import find_records
+
+    if folders is None:
+        folders = [DEFAULT_RUNS] if DEFAULT_RUNS.is_dir() else []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        records = [record for folder in folders for record in find_records(folder)]
+    for warning in caught:
+        print(f"stn-table: {warning.message}", file=sys.stderr)
+    return records
+
+
+if __name__ == "__main__":
+    sys.exit(main())

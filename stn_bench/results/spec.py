@@ -1,0 +1,143 @@
+"""What a table's YAML says: labels, which runs belong to each row and column, and the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stn_bench.errors import UserError
+from stn_bench.results.record import Choices
+
+GROUPS = tuple(Choices.__annotations__)  # the config groups that rows and columns can match on
+NEEDED = ("data", "model", "transform")  # without one of these a cell would average over different things
+
+
+class SpecError(UserError, ValueError):
+    """A table's YAML that cannot be used: the message names the table, the place and what to do."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading, and what the runs in it have chosen."""
+
+    label: str
+    match: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row's labels, what its runs have chosen, and one published error per column: a fraction or None."""
+
+    label: str
+    transform_label: str
+    match: Mapping[str, str | None]
+    published: tuple[float | None, ...]
+
+    @property
+    def name(self) -> str:
+        """Both labels, e.g. `ST-CNN TPS`; a dash stands for no transform and is left out."""
+        return " ".join(part for part in (self.label, self.transform_label) if part.strip("-"))
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One file of `configs/table`."""
+
+    name: str
+    title: str
+    source: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    sweep: str | None = None  # the `stn-train sweep=` that fills the whole table
+
+
+def parse_spec(text: str, name: str) -> TableSpec:
+    """Read the YAML of the table called `name`; published numbers are in percent there, fractions afterwards.
+
+    Raises `SpecError` for what is not YAML, for unknown or missing keys, for a list of published numbers that is not
+    one per column, and for a cell whose runs would not all share data, model and transform.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"table {name} is not YAML: {' '.join(str(error).split())}") from error
+    at = f"table {name}"
+    content = _mapping(content, at, required=("title", "source", "columns", "rows"), optional=("notes", "sweep"))
+    columns = []
+    for i, entry in enumerate(_list(content["columns"], f"{at}, columns"), start=1):
+        entry = _mapping(entry, f"{at}, column {i}", required=("label", "match"))
+        columns.append(Column(_text(entry["label"], f"{at}, column {i}"), _match(entry, f"{at}, column {i}")))
+    rows = []
+    for i, entry in enumerate(_list(content["rows"], f"{at}, rows"), start=1):
+        place = f"{at}, row {i}"
+        entry = _mapping(entry, place, required=("label", "match"), optional=("transform_label", "published"))
+        rows.append(
+            Row(
+                label=_text(entry["label"], place),
+                transform_label=_text(entry.get("transform_label", ""), place),
+                match=_match(entry, place),
+                published=_published(entry.get("published", [None] * len(columns)), len(columns), place),
+            )
+        )
+        for column in columns:
+            _check_cell(rows[-1], column, place)
+    return TableSpec(
+        name=name,
+        title=_text(content["title"], at),
+        source=_text(content["source"], at),
+        columns=tuple(columns),
+        rows=tuple(rows),
+        notes=tuple(_text(note, f"{at}, notes") for note in _list(content.get("notes", []), f"{at}, notes")),
+        sweep=None if content.get("sweep") is None else _text(content["sweep"], at),
+    )
+
+
+def _mapping(value: Any, place: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SpecError(f"{place} is {value!r}: write a mapping with the keys {', '.join(required + optional)}")
+    if unknown := [str(key) for key in value if key not in required + optional]:
+        raise SpecError(f"{place}: unknown key {', '.join(unknown)}; there are {', '.join(required + optional)}")
+    if missing := [key for key in required if key not in value]:
+        raise SpecError(f"{place} lacks {', '.join(missing)}: add it")
+    return value
+
+
+def _list(value: Any, place: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise SpecError(f"{place}: expected a list, found {value!r}")
+    return value
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        raise SpecError(f"{place}: expected text, found {value!r}: put it in quotes")
+    return value
+
+
+def _match(entry: dict[str, Any], place: str) -> dict[str, str | None]:
+    match = _mapping(entry["match"], f"{place}, match", optional=GROUPS)
+    return {group: None if value is None else _text(value, f"{place}, match") for group, value in match.items()}
+
+
+def _published(values: Any, columns: int, place: str) -> tuple[float | None, ...]:
+    values = _list(values, f"{place}, published")
+    if len(values) != columns:
+        raise SpecError(f"{place}: {len(values)} published numbers for {columns} columns: one each, null for none")
+    for value in values:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise SpecError(f"{place}: published {value!r} is not a number: write percent, or null for none")
+    return tuple(None if value is None else value / 100 for value in values)
+
+
+def _check_cell(row: Row, column: Column, place: str) -> None:
+    if both := sorted(row.match.keys() & column.match.keys()):
+        raise SpecError(f"{place} and column {column.label} both match on {', '.join(both)}: leave it to one of them")
+    if missing := [group for group in NEEDED if group not in {**row.match, **column.match}]:
+        raise SpecError(
+            f"{place} and column {column.label} do not say which {', '.join(missing)}: "
+            "add it to a match (transform: null for a model without one)"
+        )

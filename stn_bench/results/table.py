@@ -1,0 +1,196 @@
+"""A table is a pure function of run records and of one YAML with labels and published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stn_bench.results.record import RunRecord
+from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
+from stn_bench.results.statistics import mean, sample_sd
+
+PREFERRED_RECIPE = "fast"  # shown where runs of several recipes exist and none was asked for
+SEEDS = "1,2,3"  # as many as the paper averages over
+# where a run was made, not what it was: these config keys may differ between the runs of a cell
+NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "data.folder"})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one row and column, and what was published. All errors are fractions."""
+
+    row: Row
+    column: Column
+    choices: Mapping[str, str | None]  # what its runs have chosen, one entry per config group
+    published: float | None
+    runs: tuple[RunRecord, ...] = ()  # one per seed, in the order of the seeds
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs, ascending."""
+        return tuple(run.seed for run in self.runs)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean test error over the seeds; None for a missing cell."""
+        return mean([run.error for run in self.runs]) if self.runs else None
+
+    @property
+    def sd(self) -> float | None:
+        """The sample standard deviation over the seeds; None for fewer than two."""
+        return sample_sd([run.error for run in self.runs]) if self.runs else None
+
+    @property
+    def difference(self) -> float | None:
+        """Our mean minus the published error; None where either is missing."""
+        return None if self.mean is None or self.published is None else self.mean - self.published
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells, and what a reader has to be told about them."""
+
+    spec: TableSpec
+    recipe: str | None  # None: no run matches, so no recipe is known
+    tag: str | None
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells, row by row."""
+        return tuple(cell for row in self.rows for cell in row)
+
+
+def build_table(
+    spec: TableSpec, records: Sequence[RunRecord], recipe: str | None = None, tag: str | None = None
+) -> Table:
+    """Sort the runs that were evaluated on the test set into cells; the order of `records` does not matter.
+
+    Runs with a tag count only where that tag is asked for. Recipes are never mixed: without `recipe` the runs of
+    `fast` are taken if there are any, and a note names the others. A seed counts once per cell. Runs of one cell
+    whose configs differ in more than the seed are noted by the keys that differ.
+    """
+    matches = [{**row.match, **column.match} for row in spec.rows for column in spec.columns]
+    of_table = [run for run in records if any(_in_cell(run, match) for match in matches)]
+    on_test = [run for run in of_table if run.evaluated_on == "test"]
+    free = [{"tag": tag, **match} for match in matches if "recipe" not in match]
+    recipes = {run.choices["recipe"] for run in on_test if any(_in_cell(run, match) for match in free)}
+    if recipe is None:
+        recipe = min(recipes, key=lambda name: (name != PREFERRED_RECIPE, name), default=None)
+    notes = [*spec.notes, *_left_out(of_table, recipes, recipe, tag)]
+    rows = []
+    remarks: dict[str, list[str]] = {}  # each with the cells that it is about
+    for row in spec.rows:
+        cells = []
+        for column, published in zip(spec.columns, row.published, strict=True):
+            choices = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag, **row.match, **column.match}
+            runs, twice = _one_per_seed([run for run in on_test if _in_cell(run, choices)])
+            for remark in twice + _differences(runs):
+                remarks.setdefault(remark, []).append(f"{row.name} on {column.label}")
+            cells.append(Cell(row, column, choices, published, tuple(runs)))
+        rows.append(tuple(cells))
+    notes += [f"{_first(places, 3)}: {remark}" for remark, places in remarks.items()]
+    return Table(spec, recipe, tag, tuple(rows), tuple(notes))
+
+
+def with_runs(table: Table) -> Table:
+    """The same table without the rows and the columns that have no run at all."""
+    kept = [cell.column for cell in table.cells if cell.runs]
+    rows = tuple(tuple(cell for cell in row if cell.column in kept) for row in table.rows if any(c.runs for c in row))
+    shown = sum(map(len, rows))
+    if shown == len(table.cells):
+        return table
+    note = f"Rows and columns without a run are left out: {shown} of {len(table.cells)} cells are shown."
+    return replace(table, rows=rows, notes=(*table.notes, note))
+
+
+def fill_commands(table: Table) -> list[str]:
+    """The commands that train what is missing, a line per row of the table; the sweep where that is many lines."""
+    settings = "".join(f" {k}={v}" for k, v in (("recipe", table.recipe), ("tag", table.tag)) if v is not None)
+    commands = [command for row in table.rows for command in _commands([cell for cell in row if not cell.runs])]
+    if table.spec.sweep and len(commands) > 3:
+        return [f"stn-train sweep={table.spec.sweep}{settings}"]
+    return commands
+
+
+def _commands(missing: Sequence[Cell]) -> Iterator[str]:
+    varying = [group for group in GROUPS if len({cell.choices[group] for cell in missing}) > 1]
+    if len(varying) > 1:  # a comma list in two places would train every pair of the two
+        for cell in missing:
+            yield from _commands([cell])
+    elif missing:
+        values = {group: ",".join(dict.fromkeys(cell.choices[group] or "" for cell in missing)) for group in GROUPS}
+        given = " ".join(f"{group}={value}" for group, value in values.items() if value)
+        yield f"stn-train {given} seed={SEEDS} -m"
+
+
+def _in_cell(run: RunRecord, choices: Mapping[str, str | None]) -> bool:
+    made: dict[str, Any] = {**run.choices}
+    return all(made[group] == value for group, value in choices.items())
+
+
+def _left_out(of_table: Sequence[RunRecord], recipes: set[str], recipe: str | None, tag: str | None) -> list[str]:
+    """Notes on runs of this table that are not in it, and how to see them."""
+    notes = []
+    if others := [f"`--recipe {name}`" for name in sorted(recipes - {recipe})]:
+        shown = f"Only runs of recipe {recipe} are shown" if recipe in recipes else f"No run has recipe {recipe}"
+        notes.append(f"{shown}; see others with {' or '.join(others)}.")
+    tags = {run.choices["tag"] or "" for run in of_table if run.evaluated_on == "test"} - {tag, ""}
+    if others := [f"`--tag {name}`" for name in sorted(tags)]:
+        notes.append(f"Runs with another tag are left out; see them with {' or '.join(others)}.")
+    if validated := sum(run.evaluated_on != "test" for run in of_table):
+        notes.append(f"Runs evaluated on validation images are left out ({validated}).")
+    return notes
+
+
+def _one_per_seed(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
+    """The runs by seed, the one that finished first where a seed was run twice, and a remark on each such seed."""
+    chosen: dict[int, RunRecord] = {}
+    remarks = []
+    for run in sorted(runs, key=lambda run: (run.seed, run.finished_at, run.error, str(run.folder))):
+        first = chosen.setdefault(run.seed, run)
+        if run != first:  # a copy of the same record is equal, and needs no remark
+            remarks.append(
+                f"seed {run.seed} was run more than once; {first.folder}, which finished first, counts and "
+                f"{run.folder} does not."
+            )
+    return list(chosen.values()), remarks
+
+
+def _differences(runs: Sequence[RunRecord]) -> list[str]:
+    """A remark that names the keys in which the runs of a cell differ, or nothing."""
+    settings = [_settings(run) for run in runs]
+    found = {}
+    for key in sorted({key for one in settings for key in one}):
+        values = list(dict.fromkeys(one.get(key, "absent") for one in settings))
+        if len(values) > 1:
+            found[key] = values
+    if not found:
+        return []
+    named = _first([f"`{key}` ({', '.join(values)})" for key, values in found.items()], 5)
+    return [f"the mean mixes runs that differ in more than the seed: {named}."]
+
+
+def _first(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _settings(run: RunRecord) -> dict[str, str]:
+    """What must agree between the runs of a cell: values as text by dotted key."""
+    flat = {"images": str(run.images), "data_sha256": run.data_sha256[:12]}
+
+    def add(prefix: str, part: Mapping[str, Any]) -> None:
+        for name, value in part.items():
+            key = prefix + name
+            if key in NOT_COMPARED:
+                continue
+            if isinstance(value, Mapping):
+                add(f"{key}.", value)
+            else:
+                flat[key] = str(value)
+
+    add("", run.config)
+    return flat

@@ -1,0 +1,179 @@
+"""`stn-table`: every answer is a table or one sentence."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from stn_bench.cli.table import main
+from stn_bench.results.record import RunRecord, write_record
+from stn_bench.results.statistics import wilson_interval
+
+
+def leave_run(root, model="cnn", transform=None, data="r", recipe="fast", tag=None, seed=1):
+    folder = root / data / f"{model}-{transform or 'plain'}" / recipe / f"seed{seed}{tag or ''}"
+    folder.mkdir(parents=True)
+    record = RunRecord(
+        choices={"data": data, "model": model, "transform": transform, "recipe": recipe, "tag": tag},
+        seed=seed,
+        evaluated_on="test",
+        error=0.0131,
+        errors=131,
+        images=10_000,
+        wilson_95=wilson_interval(131, 10_000),
+        steps=7020,
+        epochs=30,
+        images_seen=1_797_120,
+        seconds=61.5,
+        images_per_second=29221.5,
+        parameters=399_870,
+        device="CPU, 2 threads",
+        precision="fp32",
+        config={"seed": seed},
+        versions={"torch": "2.15.0"},
+        git_commit=None,
+        data_sha256="0" * 64,
+        warp={},
+        finished_at="2025-03-01T12:00:00+00:00",
+    )
+    return write_record(folder, record)
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_runs_of_the_default_folder_fill_table_1(tmp_path, capsys):
+    leave_run(tmp_path / "outputs/runs")
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert "arXiv:1506.02025, Table 1" in out
+    assert "| CNN     | -           | ours  | 1.31 (1) |" in out
+    assert err == ""
+
+
+def test_before_the_first_run_the_published_numbers_are_shown_and_stderr_says_so(capsys):
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert "| paper | 2.1 | 5.2   | 3.1 | 3.2 |" in out
+    assert "stn-train sweep=distorted_mnist" in out
+    assert err == "stn-table: no run in outputs/runs counts in this table; every cell is missing\n"
+
+
+def test_a_folder_that_was_named_must_exist(capsys):
+    assert main(["--runs", "nowhere"]) == 1
+    assert capsys.readouterr() == ("", "stn-table: there is no folder nowhere: name one that holds runs\n")
+
+
+def test_an_unknown_table_is_answered_with_the_nearest_name(capsys):
+    assert main(["distored_mnits"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("stn-table: no table is called 'distored_mnits': did you mean 'distorted_mnist'? There are: ")
+
+
+def test_a_table_may_be_a_file_of_ones_own(tmp_path, capsys):
+    leave_run(tmp_path / "runs")
+    text = "{title: Mine, source: me, columns: [{label: R, match: {data: r}}], "
+    text += "rows: [{label: Net, match: {model: cnn, transform: null}}]}"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert main(["mine.yaml", "--runs", "runs"]) == 0
+    assert "| Net     | 1.31 (1) |" in capsys.readouterr().out
+
+
+def test_a_mistake_in_a_table_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("{title: Mine}")
+    assert main(["mine.yaml"]) == 1
+    assert capsys.readouterr() == ("", "stn-table: table mine lacks source, columns, rows: add it\n")
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [("markdown", "Distorted MNIST"), ("latex", "% needs"), ("csv", "row,column,"), ("json", "{\n")]
+)
+def test_every_format_can_be_asked_for(tmp_path, capsys, form, start):
+    leave_run(tmp_path / "runs")
+    assert main(["--runs", "runs", "--format", form]) == 0
+    assert capsys.readouterr().out.startswith(start)
+
+
+def test_recipe_and_tag_choose_the_runs(tmp_path, capsys):
+    for seed, recipe, tag in ((1, "fast", None), (2, "paper", None), (3, "fast", "wide")):
+        leave_run(tmp_path / "runs", recipe=recipe, tag=tag, seed=seed)
+
+    def seeds(*options):
+        assert main(["--runs", "runs", "--format", "json", *options]) == 0
+        return [seed for cell in json.loads(capsys.readouterr().out)["cells"] for seed in cell["seeds"]]
+
+    assert seeds() == [1]
+    assert seeds("--recipe", "paper") == [2]
+    assert seeds("--tag", "wide") == [3]
+
+
+def test_several_folders_are_read_and_an_overlap_counts_once(tmp_path, capsys):
+    leave_run(tmp_path / "a/b", seed=1)
+    leave_run(tmp_path / "c", seed=2)
+    assert main(["--runs", "a", "a/b", "c"]) == 0
+    assert "1.31 ± 0.00 (2)" in capsys.readouterr().out
+
+
+def test_rows_and_columns_without_a_run_can_be_left_out(tmp_path, capsys):
+    leave_run(tmp_path / "runs")
+    assert main(["--runs", "runs", "--rows-with-runs", "--format", "csv"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[:2] for line in lines] == [["CNN", "R"]]
+
+
+def test_a_file_gets_what_the_terminal_would_have_got(tmp_path, capsys):
+    leave_run(tmp_path / "runs")
+    main(["--runs", "runs"])
+    printed = capsys.readouterr().out
+    assert main(["--runs", "runs", "--output", "table.md"]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
+    leave_run(tmp_path / "runs")
+    assert main(["--runs", "runs", "--output", "no/such/folder.md"]) == 1
+    assert "no/such/folder.md" in capsys.readouterr().err
+
+
+def test_a_torn_record_is_named_and_the_table_is_printed_all_the_same(tmp_path, capsys):
+    leave_run(tmp_path / "runs")
+    torn = leave_run(tmp_path / "runs", seed=2)
+    torn.write_text("{")
+    assert main(["--runs", "runs"]) == 0
+    out, err = capsys.readouterr()
+    assert "1.31 (1)" in out
+    assert err.startswith(f"stn-table: left out: {torn.relative_to(tmp_path)} is not whole JSON")
+
+
+def test_notes_that_a_csv_has_no_place_for_go_to_stderr(tmp_path, capsys):
+    for recipe in ("fast", "paper"):
+        leave_run(tmp_path / "runs", recipe=recipe)
+    assert main(["--runs", "runs", "--format", "csv"]) == 0
+    assert (
+        capsys.readouterr().err == "stn-table: Only runs of recipe fast are shown; see others with `--recipe paper`.\n"
+    )
+
+
+def test_help_lists_the_tables_with_their_first_comment(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["--help"])
+    assert leaving.value.code == 0
+    assert "  distorted_mnist       Table 1 of the paper: test error on distorted MNIST" in capsys.readouterr().out
+
+
+def test_a_table_needs_neither_torch_nor_hydra():
+    program = "import sys; from stn_bench.cli.table import main; main([]); print({'torch', 'hydra'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "set()"
+
+
+def test_help_imports_nothing_that_only_a_table_needs():
+    program = "import sys; from stn_bench.cli.table import main\ntry: main(['--help'])\n"
+    program += "except SystemExit: print({'yaml', 'tabulate', 'torch'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "set()"

@@ -1,0 +1,74 @@
+"""A table's YAML says what it means, or is refused with the place."""
+
+import pytest
+import yaml
+
+from stn_bench.results.spec import SpecError, parse_spec
+
+
+@pytest.fixture
+def content():
+    return {
+        "title": "Errors",
+        "source": "a paper",
+        "columns": [{"label": "R", "match": {"data": "r"}}, {"label": "E", "match": {"data": "e"}}],
+        "rows": [{"label": "CNN", "match": {"model": "cnn", "transform": None}, "published": [1.2, None]}],
+    }
+
+
+def test_published_percent_become_fractions(content):
+    spec = parse_spec(yaml.safe_dump(content), "small")
+    assert spec.name == "small"
+    assert spec.rows[0].published == (0.012, None)
+
+
+def test_a_row_without_published_numbers_has_none_in_every_column(content):
+    del content["rows"][0]["published"]
+    assert parse_spec(yaml.safe_dump(content), "small").rows[0].published == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("label", "transform_label", "name"), [("ST-CNN", "TPS", "ST-CNN TPS"), ("CNN", "-", "CNN"), ("CNN", "", "CNN")]
+)
+def test_a_row_is_called_by_its_labels_without_the_dash(content, label, transform_label, name):
+    content["rows"][0] |= {"label": label, "transform_label": transform_label}
+    assert parse_spec(yaml.safe_dump(content), "small").rows[0].name == name
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ([], {"titel": "Errors"}, "table small: unknown key titel; there are title, source"),
+        ([], {"title": 1}, "table small: expected text, found 1"),
+        ([], {"rows": "CNN"}, "table small, rows: expected a list"),
+        ([], {"columns": ["R"]}, "table small, column 1 is 'R': write a mapping"),
+        (["rows", 0], {"publised": [1.2]}, "row 1: unknown key publised"),
+        (["rows", 0], {"published": [1.2]}, "row 1: 1 published numbers for 2 columns"),
+        (["rows", 0], {"published": [1.2, "1.4"]}, "row 1: published '1.4' is not a number"),
+        (["rows", 0], {"match": {"model": "cnn"}}, "row 1 and column R do not say which transform"),
+        (["rows", 0, "match"], {"modle": "cnn"}, "row 1, match: unknown key modle; there are model, transform"),
+        (["rows", 0, "match"], {"data": "r"}, "row 1 and column R both match on data"),
+        (["columns", 1, "match"], {"data": 2}, "column 2, match: expected text, found 2"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_place(content, part, change, message):
+    target = content
+    for step in part:
+        target = target[step]
+    target.update(change)
+    with pytest.raises(SpecError) as refusal:
+        parse_spec(yaml.safe_dump(content), "small")
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("key", ["title", "source", "columns", "rows"])
+def test_a_missing_key_is_named(content, key):
+    del content[key]
+    with pytest.raises(SpecError, match=f"table small lacks {key}"):
+        parse_spec(yaml.safe_dump(content), "small")
+
+
+@pytest.mark.parametrize("text", ["title: [", "", "- 1"])
+def test_what_is_no_mapping_in_yaml_is_refused_by_the_name_of_the_table(text):
+    with pytest.raises(SpecError, match="table small is"):
+        parse_spec(text, "small")

@@ -1,0 +1,263 @@
+"""Records become cells: nothing is mixed, counted twice or left out without a word."""
+
+import itertools
+import random
+from importlib.resources import files
+
+import pytest
+
+from stn_bench.results.spec import parse_spec
+from stn_bench.results.table import build_table, fill_commands, with_runs
+
+SMALL = """
+title: Errors
+source: a paper
+sweep: small
+columns:
+  - {label: R, match: {data: r}}
+  - {label: E, match: {data: e}}
+rows:
+  - {label: CNN, match: {model: cnn, transform: null}, published: [1.2, 1.4]}
+  - {label: ST-CNN, transform_label: Aff, match: {model: cnn_stn, transform: affine}, published: [0.7, null]}
+  - {label: ST-CNN, transform_label: TPS, match: {model: cnn_stn, transform: tps}}
+"""
+
+
+@pytest.fixture
+def spec():
+    return parse_spec(SMALL, "small")
+
+
+def seeds_of(table):
+    return [[cell.seeds for cell in row] for row in table.rows]
+
+
+def test_a_run_counts_in_the_one_cell_that_matches_its_choices(spec, make_record):
+    runs = [make_record("cnn_stn", transform, data) for transform in ("affine", "tps") for data in ("r", "e")]
+    table = build_table(spec, [*runs, make_record("cnn", None, "e"), make_record("fcn", None, "r")])
+    assert [[cell.runs for cell in row] for row in table.rows] == [
+        [(), (make_record("cnn", None, "e"),)],
+        [(runs[0],), (runs[1],)],
+        [(runs[2],), (runs[3],)],
+    ]
+
+
+def test_a_cell_holds_mean_deviation_seeds_and_the_distance_to_the_paper(spec, make_record):
+    cell = build_table(spec, [make_record(seed=s, errors=e) for s, e in ((3, 140), (1, 110), (2, 125))]).rows[0][0]
+    assert cell.seeds == (1, 2, 3)
+    assert cell.mean == pytest.approx(0.0125)
+    assert cell.sd == pytest.approx(0.0015)
+    assert cell.difference == pytest.approx(0.0005)
+
+
+def test_a_single_seed_has_no_deviation_and_an_empty_cell_has_nothing(spec, make_record):
+    one, missing = build_table(spec, [make_record()]).rows[0]
+    assert (one.mean, one.sd) == (0.012, None)
+    assert (missing.seeds, missing.mean, missing.sd, missing.difference) == ((), None, None, None)
+
+
+def test_where_nothing_was_published_there_is_no_difference(spec, make_record):
+    assert build_table(spec, [make_record("cnn_stn", "affine", "e")]).rows[1][1].difference is None
+
+
+def test_the_order_of_the_records_does_not_matter(spec, make_record):
+    runs = [
+        make_record(model, transform, seed=seed, errors=100 + seed, recipe=recipe, finished_at=f"2025-03-0{day}")
+        for model, transform in (("cnn", None), ("cnn_stn", "tps"))
+        for seed, recipe, day in itertools.product((1, 2), ("fast", "paper"), (1, 2))
+    ]
+    table = build_table(spec, runs)
+    for seed in range(5):
+        assert build_table(spec, random.Random(seed).sample(runs, len(runs))) == table
+
+
+@pytest.mark.parametrize(
+    ("recipes", "asked", "shown", "note"),
+    [
+        (("paper", "fast"), None, "fast", "Only runs of recipe fast are shown; see others with `--recipe paper`."),
+        (("paper", "fast"), "paper", "paper", "Only runs of recipe paper are shown; see others with `--recipe fast`."),
+        (("paper", "tiny"), None, "paper", "Only runs of recipe paper are shown; see others with `--recipe tiny`."),
+        (
+            ("paper", "fast"),
+            "papr",
+            None,
+            "No run has recipe papr; see others with `--recipe fast` or `--recipe paper`.",
+        ),
+    ],
+)
+def test_recipes_are_never_mixed_and_the_others_are_named(spec, make_record, recipes, asked, shown, note):
+    table = build_table(spec, [make_record(recipe=r, seed=i) for i, r in enumerate(recipes)], recipe=asked)
+    assert [run.choices["recipe"] for cell in table.cells for run in cell.runs] == ([shown] if shown else [])
+    assert note in table.notes
+
+
+def test_a_single_recipe_is_shown_whatever_its_name(spec, make_record):
+    table = build_table(spec, [make_record(recipe="tiny")])
+    assert (table.recipe, table.notes) == ("tiny", ())
+
+
+def test_a_recipe_that_only_other_tables_use_is_not_mentioned(spec, make_record):
+    assert build_table(spec, [make_record(), make_record("fcn", recipe="paper")]).notes == ()
+
+
+def test_a_row_may_ask_for_its_own_recipe(make_record):
+    text = SMALL.replace("transform: null}", "transform: null, recipe: paper}")
+    runs = [make_record(recipe="paper", seed=4), make_record(recipe="fast"), make_record("cnn_stn", "tps")]
+    table = build_table(parse_spec(text, "small"), runs)
+    assert seeds_of(table) == [[(4,), ()], [(), ()], [(1,), ()]]
+    assert table.notes == ()
+
+
+def test_a_tagged_run_counts_only_where_its_tag_is_asked_for(spec, make_record):
+    runs = [make_record(seed=1), make_record(seed=2, tag="wide"), make_record(seed=3, tag="deep")]
+    table = build_table(spec, runs)
+    assert table.rows[0][0].seeds == (1,)
+    assert table.notes == ("Runs with another tag are left out; see them with `--tag deep` or `--tag wide`.",)
+    assert build_table(spec, runs, tag="wide").rows[0][0].seeds == (2,)
+
+
+def test_a_run_evaluated_on_validation_images_does_not_count(spec, make_record):
+    table = build_table(spec, [make_record(evaluated_on="validation")])
+    assert seeds_of(table) == [[(), ()]] * 3
+    assert table.notes == ("Runs evaluated on validation images are left out (1).",)
+
+
+def test_a_copy_of_a_record_is_counted_once(spec, make_record, tmp_path):
+    cell = build_table(spec, [make_record(folder=tmp_path / "a"), make_record(folder=tmp_path / "b")]).rows[0][0]
+    assert len(cell.runs) == 1
+
+
+def test_of_two_runs_of_a_seed_the_first_to_finish_counts_and_both_are_named(spec, make_record, tmp_path):
+    early = make_record(errors=130, folder=tmp_path / "early", finished_at="2025-03-01T12:00:00+00:00")
+    late = make_record(errors=90, folder=tmp_path / "late", finished_at="2025-03-02T12:00:00+00:00")
+    table = build_table(spec, [late, early])
+    assert table.rows[0][0].runs == (early,)
+    (note,) = table.notes
+    assert note.startswith("CNN on R: seed 1 was run more than once")
+    assert str(early.folder) in note
+    assert str(late.folder) in note
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_noted_by_key_and_value(spec, make_record):
+    configs = [{"seed": s, "recipe": {"lr": lr, "clip": 1.0}} for s, lr in ((1, 0.1), (2, 0.1), (3, 0.2))]
+    table = build_table(spec, [make_record(seed=config["seed"], config=config) for config in configs])
+    assert table.rows[0][0].seeds == (1, 2, 3)
+    assert table.notes == ("CNN on R: the mean mixes runs that differ in more than the seed: `recipe.lr` (0.1, 0.2).",)
+
+
+@pytest.mark.parametrize(("field", "value"), [("data_sha256", "f" * 64), ("images", 5000)])
+def test_runs_on_other_data_are_noted(spec, make_record, field, value):
+    (note,) = build_table(spec, [make_record(seed=1), make_record(seed=2, **{field: value})]).notes
+    assert f"`{field}`" in note
+
+
+def test_a_key_that_one_config_lacks_is_a_difference(spec, make_record):
+    (note,) = build_table(spec, [make_record(config={}), make_record(seed=2, config={"average": 0.9})]).notes
+    assert "`average` (absent, 0.9)" in note
+
+
+def test_long_lists_of_differences_are_cut_and_counted(spec, make_record):
+    configs = [{f"key{i}": value for i in range(8)} for value in (1, 2)]
+    (note,) = build_table(spec, [make_record(seed=i, config=config) for i, config in enumerate(configs)]).notes
+    assert "`key4` (1, 2) and 3 more." in note
+
+
+def test_one_difference_in_many_cells_is_one_note(make_record):
+    spec = parse_spec(files("stn_bench.configs").joinpath("table/distorted_mnist.yaml").read_text(), "distorted_mnist")
+    runs = [
+        make_record(model, data=data, seed=seed, config={"batch_size": 64 * seed})
+        for model in ("fcn", "cnn")
+        for data in ("r", "p", "e")
+        for seed in (1, 2)
+    ]
+    assert build_table(spec, runs).notes[1:] == (
+        "FCN on R, FCN on P, FCN on E and 3 more: the mean mixes runs that differ in more than the seed: "
+        "`batch_size` (64, 128).",
+    )
+
+
+def test_where_a_run_was_made_is_no_difference(spec, make_record):
+    configs = [
+        {"seed": seed, "device": device, "output": out, "data": {"folder": out}}
+        for seed, device, out in ((1, "cpu", "here"), (2, "cuda", "there"))
+    ]
+    assert build_table(spec, [make_record(seed=c["seed"], config=c) for c in configs]).notes == ()
+
+
+def test_missing_cells_come_with_one_command_per_row(spec, make_record):
+    runs = [make_record(), make_record(data="e"), make_record("cnn_stn", "affine", "r")]
+    assert fill_commands(build_table(spec, runs)) == [
+        "stn-train model=cnn_stn transform=affine data=e recipe=fast seed=1,2,3 -m",
+        "stn-train model=cnn_stn transform=tps data=r,e recipe=fast seed=1,2,3 -m",
+    ]
+
+
+def test_a_model_without_a_transformer_gets_no_transform_in_its_command(spec):
+    assert fill_commands(build_table(spec, []))[0] == "stn-train model=cnn data=r,e seed=1,2,3 -m"
+
+
+def test_a_command_never_trains_more_than_what_is_missing():
+    text = SMALL.replace("data: r}", "data: r, recipe: fast}").replace("data: e}", "data: e, recipe: paper}")
+    spec = parse_spec(text.replace("sweep: small", ""), "small")
+    assert fill_commands(build_table(spec, []))[:2] == [
+        "stn-train model=cnn data=r recipe=fast seed=1,2,3 -m",
+        "stn-train model=cnn data=e recipe=paper seed=1,2,3 -m",
+    ]
+
+
+def test_many_missing_rows_are_left_to_the_sweep(make_record):
+    spec = parse_spec(files("stn_bench.configs").joinpath("table/distorted_mnist.yaml").read_text(), "distorted_mnist")
+    assert fill_commands(build_table(spec, [])) == ["stn-train sweep=distorted_mnist"]
+    assert fill_commands(build_table(spec, [], recipe="paper", tag="x")) == [
+        "stn-train sweep=distorted_mnist recipe=paper tag=x"
+    ]
+
+
+def test_a_full_table_needs_no_command(spec, make_record):
+    runs = [
+        make_record(*row, data) for row in (("cnn", None), ("cnn_stn", "affine"), ("cnn_stn", "tps")) for data in "re"
+    ]
+    assert fill_commands(build_table(spec, runs)) == []
+
+
+def test_rows_and_columns_without_a_run_can_be_left_out_with_a_word(spec, make_record):
+    table = with_runs(build_table(spec, [make_record(data="e"), make_record("cnn_stn", "tps", "e")]))
+    assert [[(cell.row.name, cell.column.label) for cell in row] for row in table.rows] == [
+        [("CNN", "E")],
+        [("ST-CNN TPS", "E")],
+    ]
+    assert table.notes == ("Rows and columns without a run are left out: 2 of 6 cells are shown.",)
+
+
+def test_a_table_with_a_run_in_every_row_and_column_is_left_as_it_is(spec, make_record):
+    runs = [make_record(data="e"), make_record("cnn_stn", "affine", "r"), make_record("cnn_stn", "tps", "r")]
+    table = build_table(spec, runs)
+    assert with_runs(table) == table
+
+
+def test_the_published_table_is_table_1_of_the_paper():
+    spec = parse_spec(files("stn_bench.configs").joinpath("table/distorted_mnist.yaml").read_text(), "distorted_mnist")
+    assert [column.label for column in spec.columns] == ["R", "RTS", "P", "E"]
+    assert {row.name: [round(100 * error, 6) for error in row.published] for row in spec.rows} == {
+        "FCN": [2.1, 5.2, 3.1, 3.2],
+        "CNN": [1.2, 0.8, 1.5, 1.4],
+        "ST-FCN Aff": [1.2, 0.8, 1.5, 2.7],
+        "ST-FCN Proj": [1.3, 0.9, 1.4, 2.6],
+        "ST-FCN TPS": [1.1, 0.8, 1.4, 2.4],
+        "ST-CNN Aff": [0.7, 0.5, 0.8, 1.2],
+        "ST-CNN Proj": [0.8, 0.6, 0.8, 1.3],
+        "ST-CNN TPS": [0.7, 0.5, 0.8, 1.1],
+    }
+
+
+def test_every_choice_that_a_table_matches_on_is_one_of_the_command_line():
+    configs = files("stn_bench.configs")
+    for file in configs.joinpath("table").iterdir():
+        if not file.name.endswith(".yaml"):
+            continue
+        spec = parse_spec(file.read_text(), file.name)
+        matches = [part.match for part in (*spec.rows, *spec.columns)]
+        chosen = {
+            f"{group}/{name}.yaml" for match in matches for group, name in match.items() if name and group != "tag"
+        }
+        assert [path for path in sorted(chosen) if not configs.joinpath(path).is_file()] == []
