@@ -64,7 +64,7 @@ class SpatialTransformer(nn.Module):
 
     def points(self, images: Tensor) -> Tensor:
         """Where in its input each output pixel looks: (B, H', W', 2). Raises NonFiniteTheta."""
-        return self.points_of(self.theta(images), images.shape[-2:])
+        return self.points_of(self.theta(images), (images.shape[-2], images.shape[-1]))
 
     def points_of(self, theta: Tensor, input_size: tuple[int, int]) -> Tensor:
         """The points (B, H', W', 2) of given parameters (B, P), for inputs of `input_size` (H, W)."""

@@ -62,7 +62,7 @@ class GridSweeper(BasicSweeper):
 def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
     """The overrides of each grid, once those given on the command line replace or narrow its values."""
     if not grids:
-        return [[override.input_line for override in given]]
+        return [[str(override.input_line) for override in given]]
     keys = dict.fromkeys(itertools.chain.from_iterable(grids))
     differing = {key for key in keys if any(grid.get(key) != grids[0].get(key) for grid in grids)}
     expanded = []
@@ -76,7 +76,7 @@ def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
                 values[key] = [value for value in values.get(key, ()) if value in wanted]
             else:
                 values.pop(key, None)
-                others.append(override.input_line)
+                others.append(str(override.input_line))
         if all(values.values()):
             expanded.append([*(f"{key}={','.join(listed)}" for key, listed in values.items()), *others])
     return expanded

@@ -1,0 +1,1 @@
+"""The commands stn-train, stn-table and stn-data: compose, build, call, exit."""

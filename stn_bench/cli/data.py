@@ -70,7 +70,7 @@ def _path(_options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    from stn_bench.figures import distortion_sheet  # brings torch, for which the other commands need not wait
+    from stn_bench.cli.preview import distortion_sheet  # brings torch, for which the other commands need not wait
 
     distortion_sheet(options.output, options.sets.split(","), options.count, options.seed)
     print(options.output)

@@ -1,5 +1,6 @@
 """One job of stn-train: claim the folder, build, run, write what came of it."""
 
+import dataclasses
 import datetime
 import os
 import platform
@@ -22,6 +23,7 @@ from stn_bench.cli.run_folder import is_finished
 from stn_bench.models import parameter_count
 from stn_bench.results.record import FILE_NAME, Choices, RunRecord, read_record, write_record
 from stn_bench.results.statistics import wilson_interval
+from stn_bench.schema import TrainConfig
 from stn_bench.training.allocator import keep_freed_memory
 from stn_bench.training.logbook import Logbook
 from stn_bench.training.recipe import Recipe
@@ -30,6 +32,10 @@ from stn_bench.training.run import Outcome, run
 
 def train(cfg: DictConfig) -> str:
     """Do one run, or skip it if it is finished. Returns "done" or "skipped", with the error in words."""
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for key in map(str, cfg):
+        if key not in known:
+            raise ConfigError(f"there is no root key {key}; there are {', '.join(known)}")
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     if is_finished(folder, config):
@@ -46,6 +52,8 @@ def train(cfg: DictConfig) -> str:
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
         f"{recipe.total_steps(data.train_count):,} steps in {recipe.precision} on {describe(device)}"
     )
+    for stale in folder.glob("events.out.tfevents.*"):  # of a run that did not finish
+        stale.unlink()
     with Logbook(folder, recipe.total_steps(data.train_count)) as logbook:
         outcome = run(model, data, recipe, cfg.seed, logbook)
     _write(folder, outcome)
@@ -143,10 +151,7 @@ def _choices(cfg: DictConfig) -> Choices:
 
 def _result_words(record: RunRecord) -> str:
     low, high = record.wilson_95
-    return (
-        f"{record.evaluated_on} error {100 * record.error:.2f} % "
-        f"(95 % interval {100 * low:.2f} to {100 * high:.2f})"
-    )
+    return f"{record.evaluated_on} error {100 * record.error:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f})"
 
 
 def _say(text: str) -> None:

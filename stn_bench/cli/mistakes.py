@@ -39,7 +39,9 @@ def _wrong_choice(override: Override, overrides: Sequence[Override]) -> str | No
     known = choices(group)
     for value in _values(override):
         if value not in known and value != "null":
-            return f"{group}={value} does not exist{_suggest(value, known, f'{group}=')}; there are {', '.join(known)}"
+            return (
+                f"{group}={value} does not exist{suggestion(value, known, f'{group}=')}; there are {', '.join(known)}"
+            )
     model = next((_values(other)[0] for other in overrides if other.key_or_group == "model"), "cnn_stn")
     if group == "transform" and not model.endswith("_stn"):
         return (
@@ -66,8 +68,8 @@ def _wrong_key(override: Override, overrides: Sequence[Override]) -> str | None:
             return f"{'.'.join(path[:depth])} has no keys of its own, so {key} does not exist"
         if name not in node:
             before = "".join(f"{part}." for part in path[:depth])
-            known = [*map(str, node), *(GROUPS if depth == 0 else ())]
-            return f"there is no key {before}{name}{_suggest(name, known, before)}; there are {', '.join(known)}"
+            known = list(dict.fromkeys([*map(str, node), *(GROUPS if depth == 0 else ())]))
+            return f"there is no key {before}{name}{suggestion(name, known, before)}; there are {', '.join(known)}"
         node = node._get_node(name)
     return None
 
@@ -78,13 +80,18 @@ def _values(override: Override) -> list[str]:
     return [override.get_value_element_as_str()]
 
 
-def _suggest(word: str, known: Iterable[str], before: str) -> str:
+def suggestion(word: str, known: Iterable[str], before: str = "") -> str:
+    """ ": did you mean ...?" with the nearest of the known words, or nothing where none is near."""
     nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f": did you mean {before}{nearest[0]}?" if nearest else ""
 
 
 def _first_line(error: BaseException) -> str:
     """What went wrong, without the advice to add unknown keys, and with the cause where there is one."""
-    lines = [line for line in str(error).splitlines() if line and not re.match(r"\s|To append|See https|Set the env", line)]
+    lines = [
+        line for line in str(error).splitlines() if line and not re.match(r"\s|To append|See https|Set the env", line)
+    ]
     cause = error.__cause__
-    return ": ".join([*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in str(error) else [])])
+    return ": ".join(
+        [*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in str(error) else [])]
+    )

@@ -32,8 +32,8 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
         differing = sorted(_differences(_relevant(found), _relevant(config)))
         if differing:
             raise FolderTaken(
-                f"{folder} holds a run of another config, which differs in {'; '.join(differing)}: add tag=NAME to keep "
-                "both, change the keys back, or delete the folder"
+                f"{folder} holds a run of another config, which differs in {'; '.join(differing)}: add tag=NAME "
+                "to keep both, change the keys back, or delete the folder"
             )
         return (folder / FILE_NAME).exists()
     folder.mkdir(parents=True, exist_ok=True)

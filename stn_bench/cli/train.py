@@ -18,8 +18,8 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, to be put in a sentence
     import hydra
     from hydra.core.plugins import Plugins
-    from hydra_plugins.stn_grid_sweeper import GridSweeper
 
+    from hydra_plugins.stn_grid_sweeper import GridSweeper
     from stn_bench import schema
     from stn_bench.cli.mistakes import explain
 
@@ -28,6 +28,8 @@ def main() -> None:
     decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
     try:
         decorated()
+    except KeyboardInterrupt:
+        sys.exit("stn-train: interrupted; the same command starts the unfinished run again")
     except Exception as error:
         sentence = explain(error, sys.argv[1:])
         if sentence is None:
@@ -36,6 +38,15 @@ def main() -> None:
 
 
 def _job(cfg: "DictConfig") -> str:
-    from stn_bench.cli.job import train
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
-    return train(cfg)
+    from stn_bench.cli.job import train
+    from stn_bench.errors import UserError
+
+    try:
+        return train(cfg)
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # the sweep goes on, and sums up
+        sys.exit(f"stn-train: {error}")

@@ -79,7 +79,7 @@ class DistortedDigits:
         return Epoch(order, self.distortion.draw(self.train_count, generator(seed, drawn_in, "distortion")))
 
     def training_batches(self, seed: int, epoch: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of images (B, 1, H, W) in [0, 1] and labels (B,) of one epoch; the last, smaller batch is left out."""
+        """Batches of images (B, 1, H, W) in [0, 1] and labels (B,) of one epoch; a last, smaller one is left out."""
         images, labels = self._train
         order, parameters = (drawn.to(images.device) for drawn in self.draw_epoch(seed, epoch))
         for start in range(0, self.train_count - batch_size + 1, batch_size):

@@ -62,8 +62,8 @@ class RotationScaleTranslation(Distortion):
         fits = min(canvas / side for canvas, side in zip(self.output_size, self.input_size, strict=True))
         if not 0 < min_scale <= max_scale <= fits:
             raise ValueError(
-                f"scales in [{min_scale}, {max_scale}] do not fit: an image of {self.input_size} pixels fits a canvas of "
-                f"{self.output_size} up to scale {fits:.2f}, and scales are above 0, the smaller one first"
+                f"scales in [{min_scale}, {max_scale}] do not fit: an image of {self.input_size} pixels fits a canvas "
+                f"of {self.output_size} up to scale {fits:.2f}, and scales are above 0, the smaller one first"
             )
         self.max_degrees, self.min_scale, self.max_scale = max_degrees, min_scale, max_scale
 

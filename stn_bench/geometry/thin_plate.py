@@ -13,7 +13,7 @@ def control_grid(rows: int, columns: int) -> Tensor:
 
 
 def kernel(points: Tensor, controls: Tensor) -> Tensor:
-    """The radial function `r^2 log r^2` between points (..., N, 2) and controls (..., K, 2): (..., N, K); 0 at r = 0."""
+    """The radial function `r^2 log r^2` of points (..., N, 2) and controls (..., K, 2): (..., N, K); 0 at r = 0."""
     # |p - c|^2 as one product of (|p|^2, p, 1) with (1, -2c, |c|^2): no (..., N, K, 2) differences in memory
     left = torch.cat([points.square().sum(-1, keepdim=True), homogeneous(points)], dim=-1)
     right = torch.cat([torch.ones_like(controls[..., :1]), -2 * controls, controls.square().sum(-1, keepdim=True)], -1)

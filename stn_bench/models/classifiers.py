@@ -62,7 +62,9 @@ class CNN(nn.Module):
         for kernel in self.kernel_sizes:
             size = [side - kernel + 1 for side in size]
             if min(size) < 1:
-                raise ValueError(f"images of {image_shape[1:]} pixels are too small for convolutions of {self.kernel_sizes}")
+                raise ValueError(
+                    f"images of {image_shape[1:]} pixels are too small for convolutions of {self.kernel_sizes}"
+                )
             size = [ceil(side / 2) for side in size]
         if filters is None:
             filters = widest(lambda width: CNN(image_shape, classes, width), parameters_budget)
@@ -72,7 +74,7 @@ class CNN(nn.Module):
         self.conv2 = nn.Conv2d(filters, filters, second)
         self.classify = nn.Linear(filters * size[0] * size[1], classes)
         # the layout in which both convolutions and the pooling are fastest
-        self.conv2.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.conv2.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes)."""

@@ -37,9 +37,7 @@ class _Patches(torch.autograd.Function):
         batch, _, height, width = images.shape
         size = weight.shape[-1]
         rows, columns = height - size + 1, width - size + 1
-        views = images.contiguous().as_strided(
-            (batch, rows, columns, size, size), (height * width, width, 1, width, 1)
-        )
+        views = images.contiguous().as_strided((batch, rows, columns, size, size), (height * width, width, 1, width, 1))
         patches = views.reshape(-1, size * size)  # (B rows columns, size^2)
         ctx.save_for_backward(patches, weight)
         ctx.shapes = batch, rows, columns, height, width
@@ -47,7 +45,7 @@ class _Patches(torch.autograd.Function):
         return out.view(batch, rows, columns, -1).permute(0, 3, 1, 2)  # channels last, without a copy
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         patches, weight = ctx.saved_tensors
         batch, rows, columns, height, width = ctx.shapes
         size = weight.shape[-1]

@@ -40,8 +40,9 @@ class TransformedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         network = localiser(image_shape=image_shape)
+        features: int = network.features  # type: ignore[assignment]
         self.transformer = SpatialTransformer(
-            network, int(network.features), transform, kernel=kernel, padding=padding, name="transformer"
+            network, features, transform, kernel=kernel, padding=padding, name="transformer"
         )
         channels, height, width = image_shape
         self.pool: nn.Module = nn.Identity()

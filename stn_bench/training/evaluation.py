@@ -101,7 +101,9 @@ def _watch(
 
     def after_transformer(module: nn.Module, inputs: tuple[Tensor], outputs: Tensor) -> None:
         images, theta = inputs[0].detach(), thetas.pop()
-        seen[name] = Warped(images, theta, transformer.points_of(theta, images.shape[-2:]), outputs.detach())
+        seen[name] = Warped(
+            images, theta, transformer.points_of(theta, (images.shape[-2], images.shape[-1])), outputs.detach()
+        )
 
     return [
         transformer.regression.register_forward_hook(after_regression),

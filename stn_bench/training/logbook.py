@@ -70,5 +70,5 @@ class Logbook:
 
     def picture(self, step: int, name: str, seen: Warped) -> None:
         """Draw inputs with the sampled frames on them, and outputs."""
-        figure = warp_figure(*(tensor[:PICTURED] for tensor in (seen.inputs, seen.points, seen.outputs)))
+        figure = warp_figure(seen.inputs[:PICTURED], seen.points[:PICTURED], seen.outputs[:PICTURED])
         self.writer.add_figure(f"{name}/frames", figure, step)

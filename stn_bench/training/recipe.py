@@ -8,10 +8,15 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from stn_bench.errors import UserError
 from stn_bench.spatial_transformer import SpatialTransformer
 
 Schedule = Callable[[int, int], float]
 """The factor on the learning rate at a step (from 0) of so many steps."""
+
+
+class RecipeError(UserError, ValueError):
+    """A recipe that makes no sense, by itself or for the data at hand."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class WarmupCosine:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `configs/recipe/_recipe.yaml` explains key by key. Raises ValueError for values that make no sense."""
+    """What `configs/recipe/_recipe.yaml` explains key by key. Raises RecipeError for values that make no sense."""
 
     optimiser: Callable[..., Optimizer]
     schedule: Schedule
@@ -57,33 +62,33 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError(
+            raise RecipeError(
                 f"a recipe lasts so many epochs or so many steps, found recipe.epochs={self.epochs} and "
                 f"recipe.steps={self.steps}: give one and set the other to null"
             )
         for name in ("epochs", "steps", "batch_size"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"recipe.{name}={value!r} is not a whole number above 0")
+                raise RecipeError(f"recipe.{name}={value!r} is not a whole number above 0")
         if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"recipe.precision={self.precision!r} is not known: use fp32 or bf16")
+            raise RecipeError(f"recipe.precision={self.precision!r} is not known: use fp32 or bf16")
         if self.average_decay is not None and not 0 < self.average_decay < 1:
-            raise ValueError(f"recipe.average_decay={self.average_decay} is not between 0 and 1")
+            raise RecipeError(f"recipe.average_decay={self.average_decay} is not between 0 and 1")
 
     def total_steps(self, train_count: int) -> int:
         """How many optimiser steps the run has on so many training images.
 
-        Raises ValueError where they do not fill one batch.
+        Raises RecipeError where they do not fill one batch.
         """
         per_epoch = train_count // self.batch_size
         if per_epoch == 0:
-            raise ValueError(
+            raise RecipeError(
                 f"{train_count} training images do not fill one batch: set recipe.batch_size to at most {train_count}"
             )
         return self.steps if self.steps is not None else int(self.epochs or 0) * per_epoch
 
     def make_optimiser(self, model: nn.Module) -> Optimizer:
-        """The optimiser, with localisers and regression layers in a group of their own where they have their own rate."""
+        """The optimiser; localisers and regression layers are a group of their own, with their own learning rate."""
         in_transformers = {
             id(parameter)
             for module in model.modules()

@@ -108,9 +108,7 @@ def run(model: nn.Module, data: DistortedDigits, recipe: Recipe, seed: int, logb
     shown = next(data.evaluation_batches(PICTURED))[0]
     examples = look(best_known, shown, recipe.precision)
     per_epoch = data.train_count // recipe.batch_size
-    return Outcome(
-        best_known, evaluation, examples, done, done / per_epoch, done * recipe.batch_size, seconds
-    )
+    return Outcome(best_known, evaluation, examples, done, done / per_epoch, done * recipe.batch_size, seconds)
 
 
 @torch.no_grad()

@@ -64,4 +64,3 @@ class Transform(nn.Module):
     def extra_repr(self) -> str:
         """The number of parameters, for `print(model)`."""
         return f"num_params={self.num_params}"
-
