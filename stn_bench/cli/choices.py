@@ -7,6 +7,7 @@ GROUPS = {
     "transform": "how a spatial transformer may move; only *_stn models take one",
     "data": "what is seen",
     "recipe": "how it is trained",
+    "recipe/optimiser": "by what the recipe updates weights, instead of its own",
     "sweep": "many runs at once",
 }
 """The groups a command line chooses from, and what each answers."""

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from stn_bench import figures
 from stn_bench.cli.build import ConfigError, build
-from stn_bench.cli.run_folder import is_finished
+from stn_bench.cli.run_folder import claim, is_finished
 from stn_bench.models import parameter_count
 from stn_bench.results.record import FILE_NAME, Choices, RunRecord, read_record, write_record
 from stn_bench.results.statistics import wilson_interval
@@ -52,8 +52,7 @@ def train(cfg: DictConfig) -> str:
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
         f"{recipe.total_steps(data.train_count):,} steps in {recipe.precision} on {describe(device)}"
     )
-    for stale in folder.glob("events.out.tfevents.*"):  # of a run that did not finish
-        stale.unlink()
+    claim(folder, config)  # not before: a config that cannot be built leaves no trace
     with Logbook(folder, recipe.total_steps(data.train_count)) as logbook:
         outcome = run(model, data, recipe, cfg.seed, logbook)
     _write(folder, outcome)

@@ -21,24 +21,29 @@ class FolderTaken(UserError, ValueError):
 
 
 def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
-    """Claim `folder` for a run of `config`; True if such a run is already finished there.
+    """Whether `folder` holds a finished run of `config`.
 
-    Writes the config into a folder that has none. Raises FolderTaken, naming the keys that differ, for a folder
-    that belongs to another config.
+    Raises FolderTaken, naming the keys that differ, for a folder that belongs to another config.
     """
     path = folder / CONFIG
-    if path.exists():
-        found = OmegaConf.to_container(OmegaConf.load(path))
-        differing = sorted(_differences(_relevant(found), _relevant(config)))
-        if differing:
-            raise FolderTaken(
-                f"{folder} holds a run of another config, which differs in {'; '.join(differing)}: add tag=NAME "
-                "to keep both, change the keys back, or delete the folder"
-            )
-        return (folder / FILE_NAME).exists()
+    if not path.exists():
+        return False
+    found = OmegaConf.to_container(OmegaConf.load(path))
+    differing = sorted(_differences(_relevant(found), _relevant(config)))
+    if differing:
+        raise FolderTaken(
+            f"{folder} holds a run of another config, which differs in {'; '.join(differing)}: add tag=NAME "
+            "to keep both, change the keys back, or delete the folder"
+        )
+    return (folder / FILE_NAME).exists()
+
+
+def claim(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make `folder` the one of a run of `config`; what an unfinished run logged there is removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-    return False
+    for stale in folder.glob("events.out.tfevents.*"):
+        stale.unlink()
+    write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,42 @@
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := outputs/runs/r
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check
+
+help:
+	@echo "make demo    train a CNN and an ST-CNN on rotated MNIST; print their table rows, draw a picture (minutes)"
+	@echo "make test    run the tests"
+	@echo "make check   formatting, lint, types, tests with coverage"
+	@echo "Each sets itself up in .venv and fetches MNIST if it is not there."
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed, found " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/stn-data fetch
+	$(BIN)/stn-train recipe=demo data=r model=cnn
+	$(BIN)/stn-train recipe=demo data=r model=cnn_stn transform=affine
+	@echo
+	@$(BIN)/stn-table --recipe demo --rows-with-runs
+	@echo
+	@echo "What the transformer looks at (orange, its top edge thick) and what it makes of it:"
+	@echo "  $(DEMO)/cnn_stn-affine/demo/seed1/transformer.png"
+
+test: .venv/installed-dev
+	$(BIN)/stn-data fetch
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
