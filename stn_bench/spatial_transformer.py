@@ -83,8 +83,9 @@ class SpatialTransformer(nn.Module):
     def _basis_for(self, size: tuple[int, int], like: Tensor) -> Tensor:
         key = (size[0], size[1], like.device, like.dtype)
         if key not in self._basis:  # a constant of the output size, made once
-            grid = pixel_grid(*size, dtype=like.dtype, device=like.device)
-            self._basis[key] = self.transform.basis(grid)
+            with torch.inference_mode(False):  # kept, it may serve training next
+                grid = pixel_grid(*size, dtype=like.dtype, device=like.device)
+                self._basis[key] = self.transform.basis(grid)
         return self._basis[key]
 
     def _check_finite(self, theta: Tensor, features: Tensor) -> None:

@@ -9,10 +9,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from stn_bench.errors import UserError
 
@@ -23,19 +27,29 @@ class SweepFailed(UserError, RuntimeError):
     """Raised at the end of a sweep in which jobs failed, or which has no jobs."""
 
 
-class GridSweeper(BasicSweeper):
+class GridSweeper(Sweeper):
     """Launches the jobs of all grids; afterwards sums up which were done, skipped, and failed, and why.
 
     A key on the command line replaces the grids' values for it. Where the grids differ in a key, it narrows them
     instead: `model=cnn` keeps the grids, and of them the values, that list `cnn`.
     """
 
-    def __init__(self, grids: Sequence[Grid] = (), max_batch_size: int | None = None) -> None:
-        super().__init__(max_batch_size=max_batch_size)
+    def __init__(self, grids: Sequence[Grid] = ()) -> None:
         self.grids = list(grids)
+        self.launcher: Launcher | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands over, and make the launcher that the config names."""
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Launch the jobs that grids and command line make. Raises SweepFailed."""
+        # imported here: Hydra loads its own plugins anew when it looks for ours
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
         assert self.hydra_context is not None
         assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -43,7 +57,7 @@ class GridSweeper(BasicSweeper):
         jobs = [
             job
             for grid in expand(self.grids, given)
-            for batch in self.split_arguments(parser.parse_overrides(grid), None)
+            for batch in BasicSweeper.split_arguments(parser.parse_overrides(grid), None)
             for job in batch
         ]
         if not jobs:

@@ -11,6 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from stn_bench.errors import UserError
 
 TRUSTED = ("stn_bench", "torch.nn", "torch.optim")
+PARTS = ("data", "distortions", "models", "spatial_transformer", "training", "transforms")
+"""What of stn_bench a config describes. The rest writes files and runs commands, for a hostile config to misuse."""
+FETCHING = ("stn_bench.data.download", "stn_bench.data.packages", "stn_bench.data.sources")
+"""What does so in `data`."""
 
 
 class ConfigError(UserError, ValueError):
@@ -20,12 +24,12 @@ class ConfigError(UserError, ValueError):
 def build(node: DictConfig, key: str, trusted: Sequence[str] = (), **arguments: Any) -> Any:
     """Build what `node`, found at `key`, describes; `arguments` are handed to its constructor, too.
 
-    Only names below `stn_bench`, `torch.nn`, `torch.optim` and the packages in `trusted` are built.
+    Only names below `stn_bench`'s PARTS, `torch.nn`, `torch.optim` and the packages in `trusted` are built.
     Raises ConfigError for other names and for arguments that the constructor refuses.
     """
     plain = OmegaConf.to_container(node, resolve=True)
     for place, target in _targets(plain, key):
-        _check(place, target, (*TRUSTED, *trusted))
+        _check(place, target, trusted)
     try:
         return instantiate(plain, **arguments, _convert_="all")
     except InstantiationException as error:
@@ -46,8 +50,9 @@ def _targets(node: Any, key: str) -> Iterator[tuple[str, Any]]:
             yield from _targets(child, f"{key}[{index}]")
 
 
-def _check(place: str, target: Any, allowed: Sequence[str]) -> None:
-    if not isinstance(target, str) or not any(target.startswith(f"{package}.") for package in allowed):
+def _check(place: str, target: Any, trusted: Sequence[str]) -> None:
+    allowed = (*TRUSTED, *trusted)
+    if not isinstance(target, str) or not _below(target, allowed):
         package = str(target).split(".")[0]
         raise ConfigError(
             f"{place}._target_={target} is not built: only names below {', '.join(allowed)} are; "
@@ -64,5 +69,10 @@ def _check(place: str, target: Any, allowed: Sequence[str]) -> None:
                 raise ConfigError(f"{place}._target_={target} does not exist: there is no {part!r} in it") from None
         found = getattr(found, part)
     home = getattr(found, "__module__", None)
-    if home is None or not callable(found) or not any(f"{home}.".startswith(f"{package}.") for package in allowed):
-        raise ConfigError(f"{place}._target_={target} is not built: it belongs to {home}, not to {', '.join(allowed)}")
+    homes = (*(f"stn_bench.{part}" for part in PARTS), *TRUSTED[1:], *trusted)
+    if home is None or not callable(found) or not _below(home, homes) or _below(home, FETCHING):
+        raise ConfigError(f"{place}._target_={target} is not built: it belongs to {home}, not to {', '.join(homes)}")
+
+
+def _below(name: str, packages: Sequence[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)

@@ -48,6 +48,7 @@ def train(cfg: DictConfig) -> str:
     data = build(cfg.data, "data", cfg.trusted).to(device)
     model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
     recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
+    recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
     _say(
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
         f"{recipe.total_steps(data.train_count):,} steps in {recipe.precision} on {describe(device)}"

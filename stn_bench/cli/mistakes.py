@@ -21,14 +21,14 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if not isinstance(error, HydraException | OmegaConfBaseException):
-        return None
+        return str(error) if isinstance(error, OSError) else None  # an output folder that cannot be made, say
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} is not of the form key=value"
     overrides = OverridesParser.create().parse_overrides([word for word in arguments if not word.startswith("-")])
-    for override in overrides:
-        sentence = _wrong_choice(override, overrides) or _wrong_key(override, overrides)
-        if sentence:
-            return sentence
+    for wrong in (_wrong_choice, _wrong_key):  # which keys there are depends on choices that exist
+        for override in overrides:
+            if sentence := wrong(override, overrides):
+                return sentence
     return _first_line(error)
 
 
@@ -93,5 +93,5 @@ def _first_line(error: BaseException) -> str:
     ]
     cause = error.__cause__
     return ": ".join(
-        [*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in str(error) else [])]
+        [*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in lines[0] else [])]
     )

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
     for stale in folder.glob("events.out.tfevents.*"):
         stale.unlink()
     write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+
+
+def remove_if_empty(folder: str | Path, root: str | Path) -> None:
+    """Remove `folder` and those above it, below `root`, as long as they are empty."""
+    folder, root = Path(folder).absolute(), Path(root).absolute()
+    with suppress(OSError):  # not empty: somebody's
+        while root in folder.parents:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def write_text(path: Path, text: str) -> None:

@@ -42,11 +42,13 @@ def _job(cfg: "DictConfig") -> str:
     from hydra.types import RunMode
 
     from stn_bench.cli.job import train
+    from stn_bench.cli.run_folder import remove_if_empty
     from stn_bench.errors import UserError
 
     try:
         return train(cfg)
-    except UserError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise  # the sweep goes on, and sums up
+    except Exception as error:
+        remove_if_empty(HydraConfig.get().runtime.output_dir, cfg.output)  # made by Hydra before the job
+        if HydraConfig.get().mode == RunMode.MULTIRUN or not isinstance(error, UserError):
+            raise  # a sweep goes on, and sums up
         sys.exit(f"stn-train: {error}")

@@ -93,6 +93,12 @@ class DistortedDigits:
             part = slice(start, start + batch_size)
             yield self._distorted(images[part], self.evaluation_parameters[part]), labels[part]
 
+    def examples(self, digits: int = 3, draws: int = 4) -> Tensor:
+        """The first digits evaluated on, each under several distortions: (digits * draws, 1, H, W)."""
+        images = self._evaluation[0][:digits].repeat_interleave(draws, dim=0)
+        parameters = self.distortion.draw(len(images), generator(EVALUATION_SEED, 0, "examples"))
+        return self._distorted(images, parameters.to(images.device))
+
     def _distorted(self, digits: Tensor, parameters: Tensor) -> Tensor:
         return self.distortion(digits[:, None].float() / 255, parameters)
 

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from stn_bench.data.download import NotServedError, SourceError, download_gz
 from stn_bench.data.idx import MNIST, read_idx
 from stn_bench.data.packages import NPM_PACKAGE, PYPI_PACKAGE, npm_files, pypi_files
+from stn_bench.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ MISSING = "missing"
 ALREADY_THERE = "already there"
 
 
-class DataUnavailableError(OSError):
+class DataUnavailableError(UserError, OSError):
     """Files are missing and no source gave them; the message has each source's reason and the way by hand."""
 
 

@@ -31,7 +31,8 @@ class Distortion:
 
     def __call__(self, images: Tensor, parameters: Tensor) -> Tensor:
         """Images (B, C, H, W) as parameters (B, P) distort them: (B, C, H', W'), bilinear, 0 outside."""
-        return sample(images, self.points(parameters))
+        with torch.autocast(images.device.type, enabled=False):  # half precision loses sub-pixel positions
+            return sample(images, self.points(parameters))
 
     def grid(self, device: torch.device) -> Tensor:
         """The canvas' pixel grid (H', W', 2) on a device, made once."""

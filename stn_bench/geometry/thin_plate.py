@@ -17,8 +17,8 @@ def kernel(points: Tensor, controls: Tensor) -> Tensor:
     # |p - c|^2 as one product of (|p|^2, p, 1) with (1, -2c, |c|^2): no (..., N, K, 2) differences in memory
     left = torch.cat([points.square().sum(-1, keepdim=True), homogeneous(points)], dim=-1)
     right = torch.cat([torch.ones_like(controls[..., :1]), -2 * controls, controls.square().sum(-1, keepdim=True)], -1)
-    squared = left @ right.mT
-    # below this r^2 log r^2 is 0 to the dtype's accuracy; the clamp also takes rounding below zero away
+    squared = (left @ right.mT).clamp(min=0)  # rounding may leave it below
+    # masked before the log: below this r^2 log r^2 is 0 to the dtype's accuracy
     return squared * squared.clamp(min=torch.finfo(squared.dtype).tiny).log()
 
 
@@ -40,8 +40,8 @@ def basis(points: Tensor, controls: Tensor) -> Tensor:
 def solve(source: Tensor, target: Tensor) -> Tensor:
     """The weights (B, 2, K + 3) of the splines that take control points `source` (B, K, 2) to `target` (B, K, 2).
 
-    Solved in float64, returned in the dtype of `source`. Raises torch.linalg.LinAlgError where control points
-    coincide or lie on one line.
+    Solved in float64, returned in the dtype of `source`. Control points that coincide or lie on one line are not
+    looked for, drawn ones never do: torch.linalg.LinAlgError is raised only where the system is singular to the bit.
     """
     values = torch.nn.functional.pad(target.double(), (0, 0, 0, 3))  # (B, K + 3, 2): no pull at infinity
     return torch.linalg.solve(_system(source.double()), values).mT.to(source.dtype)

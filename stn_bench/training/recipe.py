@@ -26,6 +26,10 @@ class StepDecay:
     every: int
     factor: float
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.every, int) or self.every < 1:
+            raise RecipeError(f"recipe.schedule.every={self.every!r} is not a whole number above 0")
+
     def __call__(self, step: int, steps: int) -> float:
         """The factor on the learning rate at a step (from 0)."""
         return self.factor ** (step // self.every)
@@ -37,12 +41,24 @@ class WarmupCosine:
 
     warmup: float
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.warmup, int | float) and 0 <= self.warmup < 1):
+            raise RecipeError(f"recipe.schedule.warmup={self.warmup!r} is not a share of the run: give 0 up to below 1")
+
     def __call__(self, step: int, steps: int) -> float:
         """The factor on the learning rate at a step (from 0) of `steps`."""
         rising = self.warmup * steps
         if step < rising:
             return (step + 1) / math.ceil(rising)
         return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+_LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "localiser_lr_multiplier": (lambda value: value >= 0, "from 0"),
+    "clip_norm": (lambda value: value > 0, "above 0"),
+    "label_smoothing": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "average_decay": (lambda value: 0 < value < 1, "between 0 and 1"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,13 @@ class Recipe:
     average_decay: float | None = None
 
     def __post_init__(self) -> None:
+        if not callable(self.optimiser):
+            raise RecipeError(
+                f"recipe.optimiser={self.optimiser!r} is not an optimiser: choose one with a slash, "
+                f"recipe/optimiser={self.optimiser}"
+            )
+        if not callable(self.schedule):
+            raise RecipeError(f"recipe.schedule={self.schedule!r} is not a schedule: name one in its _target_")
         if (self.epochs is None) == (self.steps is None):
             raise RecipeError(
                 f"a recipe lasts so many epochs or so many steps, found recipe.epochs={self.epochs} and "
@@ -72,8 +95,12 @@ class Recipe:
                 raise RecipeError(f"recipe.{name}={value!r} is not a whole number above 0")
         if self.precision not in ("fp32", "bf16"):
             raise RecipeError(f"recipe.precision={self.precision!r} is not known: use fp32 or bf16")
-        if self.average_decay is not None and not 0 < self.average_decay < 1:
-            raise RecipeError(f"recipe.average_decay={self.average_decay} is not between 0 and 1")
+        for name, (holds, words) in _LIMITS.items():
+            value = getattr(self, name)
+            if value is None and name in ("clip_norm", "average_decay"):
+                continue
+            if not (isinstance(value, int | float) and holds(value)):
+                raise RecipeError(f"recipe.{name}={value!r} is not a number {words}")
 
     def total_steps(self, train_count: int) -> int:
         """How many optimiser steps the run has on so many training images.
@@ -88,7 +115,10 @@ class Recipe:
         return self.steps if self.steps is not None else int(self.epochs or 0) * per_epoch
 
     def make_optimiser(self, model: nn.Module) -> Optimizer:
-        """The optimiser; localisers and regression layers are a group of their own, with their own learning rate."""
+        """The optimiser; localisers and regression layers are a group of their own, with their own learning rate.
+
+        Raises RecipeError for values that the optimiser refuses.
+        """
         in_transformers = {
             id(parameter)
             for module in model.modules()
@@ -99,7 +129,10 @@ class Recipe:
             {"params": [p for p in model.parameters() if id(p) not in in_transformers]},
             {"params": [p for p in model.parameters() if id(p) in in_transformers]},
         ]
-        optimiser = self.optimiser([group for group in groups if group["params"]])
+        try:
+            optimiser = self.optimiser([group for group in groups if group["params"]])
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"recipe.optimiser cannot be built: {error}") from error
         for group in optimiser.param_groups:
             if id(group["params"][0]) in in_transformers:
                 group["lr"] *= self.localiser_lr_multiplier

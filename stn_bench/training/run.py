@@ -16,7 +16,7 @@ from stn_bench.geometry import measure
 from stn_bench.spatial_transformer import NonFiniteTheta
 from stn_bench.tasks import Classification
 from stn_bench.training.evaluation import Evaluation, Warped, autocast, evaluate, watch_transformers
-from stn_bench.training.logbook import PICTURED, Logbook
+from stn_bench.training.logbook import Logbook
 from stn_bench.training.recipe import Recipe
 from stn_bench.training.steps import Step, train_steps
 
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
     """The network evaluated: with averaged weights where the recipe averages."""
     evaluation: Evaluation
     examples: dict[str, Warped]
-    """By transformer: what it does with the first images evaluated."""
+    """By transformer: what it does with the same digits under several distortions."""
     steps: int
     epochs: float
     images_seen: int
@@ -83,9 +83,12 @@ def run(model: nn.Module, data: DistortedDigits, recipe: Recipe, seed: int, logb
         loss, wrong = (float(torch.stack(values).float().mean()) for values in zip(*seen, strict=True))
         seconds += time.perf_counter() - started
         done += len(seen)
-        if not math.isfinite(loss):
+        # the last step's weights have made no loss yet
+        finite = all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+        if not (finite and math.isfinite(loss)):
             raise Diverged(
-                f"diverged between steps {done - len(seen)} and {done}: the loss is {loss}; lower recipe.optimiser.lr, "
+                f"diverged between steps {done - len(seen)} and {done}: "
+                f"{'weights are not finite' if math.isfinite(loss) else f'the loss is {loss}'}; lower recipe.optimiser.lr, "
                 "set recipe.clip_norm=1, or use recipe.precision=fp32"
             )
         numbers = {
@@ -105,8 +108,7 @@ def run(model: nn.Module, data: DistortedDigits, recipe: Recipe, seed: int, logb
                 logbook.picture(done, name, warped)
     evaluation = evaluate(best_known, data.evaluation_batches(EVALUATION_BATCH), task, recipe.precision)
     logbook.scalars(done, {f"{data.evaluated_on}/error": evaluation.error})
-    shown = next(data.evaluation_batches(PICTURED))[0]
-    examples = look(best_known, shown, recipe.precision)
+    examples = look(best_known, data.examples(), recipe.precision)
     per_epoch = data.train_count // recipe.batch_size
     return Outcome(best_known, evaluation, examples, done, done / per_epoch, done * recipe.batch_size, seconds)
 

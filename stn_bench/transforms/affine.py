@@ -31,7 +31,8 @@ class Affine(Transform):
     def inverse_points(self, theta: Tensor, points: Tensor) -> Tensor:
         """Where in the output each input point is seen. Raises torch.linalg.LinAlgError where a matrix is singular."""
         self.check(theta)
-        return affine.apply(affine.invert(self.matrix(theta)), points)
+        with torch.autocast(points.device.type, enabled=False):
+            return affine.apply(affine.invert(self.matrix(theta.to(points.dtype))), points)
 
 
 class Translation(Affine):

@@ -34,6 +34,6 @@ class Projective(Transform):
     def inverse_points(self, theta: Tensor, points: Tensor) -> Tensor:
         """Where in the output each input point is seen. Raises torch.linalg.LinAlgError where a matrix is singular."""
         self.check(theta)
-        inverse = homography.invert(self.coefficients(theta))
-        # a homography is one up to a factor: make z positive in the middle of the frame, where the image is seen
-        return homography.apply(inverse * inverse[:, 2:, 2:].sign(), points)
+        # not rescaled: the inverse's z is 1/z of `forward`, positive for just the points that are seen
+        with torch.autocast(points.device.type, enabled=False):
+            return homography.apply(homography.invert(self.coefficients(theta.to(points.dtype))), points)

@@ -1,5 +1,6 @@
 """What a warp that a network can predict is: numbers and points in, points out."""
 
+import torch
 from torch import Tensor, nn
 
 from stn_bench.geometry.affine import combine
@@ -42,7 +43,8 @@ class Transform(nn.Module):
         Raises ValueError where `theta` does not have P columns.
         """
         self.check(theta)
-        return self.warp(theta, self.basis(points))
+        with torch.autocast(points.device.type, enabled=False):  # half precision loses sub-pixel positions
+            return self.warp(theta.to(points.dtype), self.basis(points))
 
     def inverse_points(self, theta: Tensor, points: Tensor) -> Tensor:
         """Where in the output each input point is seen: the inverse of `forward`, shapes alike.
