@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class PatchConvolution(nn.Conv2d):
@@ -45,6 +46,7 @@ class _Patches(torch.autograd.Function):
         return out.view(batch, rows, columns, -1).permute(0, 3, 1, 2)  # channels last, without a copy
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         patches, weight = ctx.saved_tensors
         batch, rows, columns, height, width = ctx.shapes
@@ -54,11 +56,12 @@ class _Patches(torch.autograd.Function):
         image_gradient = None
         if ctx.needs_input_grad[0]:
             by_offset = (weight.flatten(1).t() @ flat.t()).view(size, size, batch, rows, columns)
-            # each patch's gradient goes back to where the patch was cut: along x, then along y; summed in float32
-            along_x = gradient.new_zeros(size, batch, rows, width, dtype=torch.float32)
+            # each patch's gradient goes back to where the patch was cut: along x, then along y; in float32 at least
+            precise = torch.promote_types(gradient.dtype, torch.float32)
+            along_x = gradient.new_zeros(size, batch, rows, width, dtype=precise)
             for x in range(size):
                 along_x[..., x : x + columns] += by_offset[:, x]
-            both = gradient.new_zeros(batch, height, width, dtype=torch.float32)
+            both = gradient.new_zeros(batch, height, width, dtype=precise)
             for y in range(size):
                 both[:, y : y + rows] += along_x[y]
             image_gradient = both[:, None].to(gradient.dtype)

@@ -1,0 +1,119 @@
+"""A sweep over several grids: which jobs it has, and what it says of them."""
+
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+
+from hydra_plugins.stn_grid_sweeper import GridSweeper, SweepFailed
+from hydra_plugins.stn_grid_sweeper.grid_sweeper import expand
+
+GRIDS = [
+    {"seed": [1, 2], "model": ["fcn", "cnn"]},
+    {"seed": [1, 2], "model": ["fcn_stn"], "transform": ["affine", "tps"]},
+]
+
+
+def expanded(*words, grids=GRIDS):
+    return expand(grids, OverridesParser.create().parse_overrides(list(words)))
+
+
+def job_return(status, value):
+    done = JobReturn(status=status)
+    done.return_value = value
+    return done
+
+
+class Launcher:
+    """Notes the jobs it is given; a job with a word in `failing` fails."""
+
+    def __init__(self, *failing):
+        self.failing, self.jobs = failing, []
+
+    def launch(self, jobs, initial_job_idx):
+        self.jobs += jobs
+        for job in jobs:
+            if set(job) & set(self.failing):
+                yield job_return(JobStatus.FAILED, ValueError(f"no {job[0]}"))
+            else:
+                yield job_return(JobStatus.COMPLETED, "done  well")
+
+
+def sweep(*words, grids=GRIDS, failing=()):
+    sweeper = GridSweeper(grids)
+    sweeper.hydra_context = SimpleNamespace(config_loader=None)
+    sweeper.validate_batch_is_legal = lambda jobs: None
+    sweeper.launcher = Launcher(*failing)
+    return sweeper, lambda: sweeper.sweep(list(words))
+
+
+def test_without_grids_the_command_line_is_the_sweep():
+    assert expanded("seed=1,2", "model=cnn", grids=[]) == [["seed=1,2", "model=cnn"]]
+
+
+def test_each_grid_is_a_product_of_its_own():
+    assert expanded() == [
+        ["seed=1,2", "model=fcn,cnn"],
+        ["seed=1,2", "model=fcn_stn", "transform=affine,tps"],
+    ]
+
+
+@pytest.mark.parametrize("word", ["seed=3", "seed=3,4", "seed=range(5)"])
+def test_a_key_in_which_the_grids_agree_is_replaced(word):
+    assert expanded(word) == [["model=fcn,cnn", word], ["model=fcn_stn", "transform=affine,tps", word]]
+
+
+def test_a_key_that_no_grid_has_is_added():
+    assert [words[-1] for words in expanded("recipe=smoke")] == ["recipe=smoke"] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["model=cnn"], [["seed=1,2", "model=cnn"]]),
+        (["model=cnn,fcn_stn"], [["seed=1,2", "model=cnn"], ["seed=1,2", "model=fcn_stn", "transform=affine,tps"]]),
+        (["transform=tps"], [["seed=1,2", "model=fcn_stn", "transform=tps"]]),
+        (["transform=tps", "seed=7"], [["model=fcn_stn", "transform=tps", "seed=7"]]),
+        (["model=cnn", "transform=tps"], []),
+        (["model=resnet"], []),
+    ],
+)
+def test_a_key_in_which_the_grids_differ_is_narrowed(words, left):
+    assert expanded(*words) == left
+
+
+def test_a_grid_is_not_changed_by_what_is_made_of_it():
+    before = [dict(grid) for grid in GRIDS]
+    expanded("seed=3", "model=cnn")
+    assert before == GRIDS
+
+
+def test_the_jobs_of_all_grids_are_launched_together_and_summed_up(capsys):
+    sweeper, run = sweep("recipe=smoke")
+    assert len(run()) == 8
+    parts = ["model=fcn", "model=cnn", "model=fcn_stn transform=affine", "model=fcn_stn transform=tps"]
+    wanted = [f"seed={seed} {part} recipe=smoke" for seed in (1, 2) for part in parts]
+    assert sorted(map(" ".join, sweeper.launcher.jobs)) == sorted(wanted)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"{' '.join(job)}  done  well" for job in sweeper.launcher.jobs]
+
+
+def test_failed_jobs_are_told_with_their_reasons_and_the_others_done(capsys):
+    sweeper, run = sweep(failing=["model=cnn"])
+    with pytest.raises(SweepFailed, match=r"^2 of 8 runs failed, see above; the same command retries them$"):
+        run()
+    assert len(sweeper.launcher.jobs) == 8
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 8
+    assert [line for line in lines if "FAILED" in line] == [
+        "seed=1 model=cnn  FAILED  ValueError: no seed=1",
+        "seed=2 model=cnn  FAILED  ValueError: no seed=2",
+    ]
+
+
+def test_a_sweep_of_which_nothing_is_left_is_an_error():
+    sweeper, run = sweep("model=cnn", "transform=tps")
+    with pytest.raises(SweepFailed, match="the sweep has no jobs: the command line leaves none of its grids' values"):
+        run()
+    assert sweeper.launcher.jobs == []

@@ -1,0 +1,255 @@
+"""Every YAML below configs/ is counted, composed and built."""
+
+import itertools
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hydra.core.plugins import Plugins
+from hydra.errors import ConfigCompositionException, HydraException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from stn_bench.cli.build import build
+from stn_bench.cli.choices import GROUPS, choices
+from stn_bench.cli.help import EXAMPLES, page
+from stn_bench.models import parameter_count
+from stn_bench.results.spec import parse_spec
+from stn_bench.schema import TrainConfig
+from stn_bench.training import Recipe
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SHAPES = {"rts": (1, 42, 42)}
+"""Of the images of data sets that are not 28 x 28."""
+
+
+def names(folder):
+    """The files in a folder that can be chosen or, with an underscore, built on."""
+    return sorted(path.stem for path in (CONFIGS / folder).glob("*.yaml"))
+
+
+def chosen(folder):
+    return [name for name in names(folder) if not name.startswith("_")]
+
+
+def is_stn(model):
+    return model.endswith("_stn")
+
+
+def comments(folder, name):
+    """The comment behind each key of the top level of a YAML file."""
+    text = (CONFIGS / folder / f"{name}.yaml").read_text()
+    return dict(re.findall(r"^(\w+):.*?(?:# (.+))?$", text, re.MULTILINE))
+
+
+@pytest.fixture
+def digits(monkeypatch, few_digits):
+    monkeypatch.setattr("stn_bench.data.distorted.load_mnist", lambda folder: few_digits)
+
+
+def test_every_yaml_lies_in_a_folder_whose_files_are_built_below():
+    covered = ["", "data", "model", "transform", "recipe", "recipe/optimiser", "recipe/for_model"]
+    covered += ["sweep", "table", "hydra/sweeper"]
+    found = {path.parent.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml")}
+    assert found <= {"." if folder == "" else folder for folder in covered}
+    assert names("") == ["train"]
+    assert names("hydra/sweeper") == ["grid"]
+
+
+def test_a_yaml_that_cannot_be_chosen_is_built_on_by_one_that_can():
+    for path in CONFIGS.rglob("_*.yaml"):
+        others = [other.read_text() for other in path.parent.glob("[!_]*.yaml")]
+        assert any(re.search(rf"^\s*(defaults: \[|- ){path.stem}\b", text, re.MULTILINE) for text in others), path
+
+
+@pytest.mark.parametrize("group", [*GROUPS, "table"])
+def test_every_choice_explains_itself_in_its_first_comment(group):
+    explained = choices(group)
+    assert sorted(explained) == chosen(group)
+    assert all(explained.values())
+
+
+def test_every_folder_of_choices_is_on_the_help_page():
+    found = {path.parent.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("[!_]*.yaml")}
+    assert found - {".", "table", "hydra/sweeper", "recipe/for_model"} == set(GROUPS)
+    for group in GROUPS:
+        assert f"\n{group}=  " in page()
+
+
+@pytest.mark.parametrize("data", chosen("data"))
+def test_every_data_set_gives_images_in_the_unit_range(compose_config, digits, data):
+    built = build(compose_config(f"data={data}").data, "data")
+    images, labels = next(built.training_batches(1, 0, 64))
+    assert built.image_shape == SHAPES.get(data, (1, 28, 28))
+    assert images.shape == (64, *built.image_shape)
+    assert labels.shape == (64,)
+    assert 0 <= images.min() < images.max() <= 1
+
+
+@pytest.mark.parametrize("data", [data for data in chosen("data") if data != "none"])
+def test_every_data_set_but_none_moves_pixels(compose_config, digits, data):
+    moved, still = (build(compose_config(f"data={name}").data, "data") for name in (data, "none"))
+    (images, _), (originals, _) = (next(built.evaluation_batches(8)) for built in (moved, still))
+    assert images.shape != originals.shape or (images - originals).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("data", chosen("data"))
+@pytest.mark.parametrize("model", chosen("model"))
+def test_every_model_suits_every_data_set_and_its_budget(compose_config, model, data):
+    config = compose_config(f"model={model}", f"data={data}").model
+    built = build(config, "model", image_shape=SHAPES.get(data, (1, 28, 28)), classes=10)
+    assert 0.95 * config.parameters_budget < parameter_count(built) <= config.parameters_budget
+
+
+@pytest.mark.parametrize("transform", chosen("transform"))
+@pytest.mark.parametrize("model", [model for model in chosen("model") if is_stn(model)])
+def test_every_transform_goes_with_every_stn_model(compose_config, model, transform):
+    config = compose_config(f"model={model}", f"transform={transform}")
+    built = build(config.model, "model", image_shape=(1, 28, 28), classes=10)
+    assert type(built.transformer.transform).__name__ == config.transform._target_.split(".")[-1]
+    assert built.transformer.regression.out_features == built.transformer.transform.num_params
+    assert parameter_count(built) <= config.model.parameters_budget
+
+
+@pytest.mark.parametrize("model", [model for model in chosen("model") if not is_stn(model)])
+def test_a_model_without_a_transformer_takes_no_transform(compose_config, model):
+    assert compose_config(f"model={model}").transform is None
+    with pytest.raises(ConfigCompositionException, match="Could not override 'transform'"):
+        compose_config(f"model={model}", "transform=tps")
+
+
+@pytest.mark.parametrize("recipe", chosen("recipe"))
+def test_every_recipe_is_one(compose_config, recipe):
+    built = build(compose_config(f"recipe={recipe}").recipe, "recipe")
+    assert isinstance(built, Recipe)
+    assert built.total_steps(60_000) > 0
+    assert 0 < built.schedule(0, 100) <= 1
+
+
+@pytest.mark.parametrize("optimiser", chosen("recipe/optimiser"))
+@pytest.mark.parametrize("recipe", chosen("recipe"))
+def test_every_optimiser_goes_with_every_recipe(compose_config, recipe, optimiser):
+    config = compose_config(f"recipe={recipe}", f"recipe/optimiser={optimiser}")
+    model = build(config.model, "model", image_shape=(1, 28, 28), classes=10)
+    built = build(config.recipe, "recipe").make_optimiser(model)
+    assert type(built).__name__.lower() == optimiser
+    assert built.param_groups[0]["lr"] == config.recipe.optimiser.lr
+
+
+@pytest.mark.parametrize("name", chosen("recipe/for_model"))
+def test_every_exception_for_a_model_belongs_to_a_recipe_and_a_model_and_is_taken(compose_config, name):
+    pairs = [(r, m) for r, m in itertools.product(chosen("recipe"), chosen("model")) if f"{r}_{m}" == name]
+    assert len(pairs) == 1
+    recipe, model = pairs[0]
+    exceptions = OmegaConf.load(CONFIGS / "recipe/for_model" / f"{name}.yaml")
+    exceptions.pop("defaults", None)
+    assert exceptions
+    composed = compose_config(f"recipe={recipe}", f"model={model}").recipe
+    assert OmegaConf.merge(composed, exceptions) == composed
+    build(composed, "recipe")
+
+
+def test_the_keys_of_a_recipe_are_its_constructors_and_each_is_explained():
+    explained = comments("recipe", "_recipe")
+    explained.pop("_target_")
+    assert set(explained) == {field.name for field in fields(Recipe)}
+    assert all(explained.values())
+
+
+def test_the_root_keys_are_the_schemas_and_each_is_explained():
+    explained = comments("", "train")
+    plain = {"seed", "device", "tag", "output", "trusted"}
+    assert set(explained) == plain | {"defaults", "hydra"}
+    assert {field.name for field in fields(TrainConfig)} == plain | {"data", "model", "transform", "recipe"}
+    for key in plain:
+        assert explained[key]
+        assert f"\n  {key}=" in page()
+
+
+def test_a_sweeper_is_a_plugin_that_can_be_built(compose_config):
+    Plugins.instance()
+    sweeper = instantiate(compose_config(hydra=True).hydra.sweeper)
+    assert type(sweeper).__name__ == "GridSweeper"
+    assert sweeper.grids == []
+
+
+def jobs(grids):
+    """Each run of a sweep as a mapping from key to value."""
+    for grid in grids:
+        for values in itertools.product(*grid.values()):
+            yield dict(zip(grid, values, strict=True))
+
+
+@pytest.mark.parametrize("sweep", chosen("sweep"))
+def test_every_run_of_every_sweep_composes_and_has_a_folder_of_its_own(compose_config, sweep):
+    grids = OmegaConf.to_container(compose_config(f"sweep={sweep}", hydra=True).hydra.sweeper.grids)
+    # the folder's dependence on data and seed is tested below: one of each will do
+    few = [{key: values[:1] if key in ("data", "seed") else values for key, values in grid.items()} for grid in grids]
+    folders = [run_folder(compose_config, *(f"{key}={value}" for key, value in job.items())) for job in jobs(few)]
+    assert len(set(folders)) == len(folders) > 1
+
+
+def test_the_sweep_of_table_1_is_its_32_cells_with_three_seeds_each(compose_config):
+    grids = OmegaConf.to_container(compose_config("sweep=distorted_mnist", hydra=True).hydra.sweeper.grids)
+    runs = list(jobs(grids))
+    spec = parse_spec((CONFIGS / "table/distorted_mnist.yaml").read_text(), "distorted_mnist")
+    cells = [{**row.match, **column.match} for row in spec.rows for column in spec.columns]
+    assert len(runs) == len({tuple(sorted(run.items())) for run in runs}) == 96
+    for cell in cells:
+        seeds = [run["seed"] for run in runs if {"transform": None, **run} == {**cell, "seed": run["seed"]}]
+        assert seeds == [1, 2, 3], cell
+
+
+@pytest.mark.parametrize("table", chosen("table"))
+def test_every_table_names_choices_that_exist(table):
+    spec = parse_spec((CONFIGS / "table" / f"{table}.yaml").read_text(), table)
+    assert spec.sweep is None or spec.sweep in chosen("sweep")
+    for part in [*spec.rows, *spec.columns]:
+        for group, choice in part.match.items():
+            assert group == "tag" or choice is None or choice in chosen(group), part
+
+
+def run_folder(compose_config, *overrides):
+    hydra = compose_config(*overrides, hydra=True).hydra
+    assert (hydra.sweep.dir, hydra.sweep.subdir) == (".", hydra.run.dir)  # the same folder in a sweep
+    return hydra.run.dir
+
+
+@pytest.mark.parametrize(
+    ("overrides", "folder"),
+    [
+        ([], "outputs/runs/r/cnn_stn-affine/fast/seed1"),
+        (["model=fcn"], "outputs/runs/r/fcn-plain/fast/seed1"),
+        (["model=fcn_stn", "transform=tps"], "outputs/runs/r/fcn_stn-tps/fast/seed1"),
+        (["data=rts", "recipe=paper", "seed=7"], "outputs/runs/rts/cnn_stn-affine/paper/seed7"),
+        (["tag=wide"], "outputs/runs/r/cnn_stn-affine/fast/seed1-wide"),
+        (["output=/scratch"], "/scratch/r/cnn_stn-affine/fast/seed1"),
+        (["recipe.epochs=3", "device=cpu"], "outputs/runs/r/cnn_stn-affine/fast/seed1"),
+    ],
+)
+def test_the_run_folder_is_made_of_choices(compose_config, overrides, folder):
+    assert run_folder(compose_config, *overrides) == folder
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["modle=cnn", "model.unts=3", "data.distortion.max_degree=45", "recipe.optimiser.momentum=0.9", "transform.row=5"],
+)
+def test_a_misspelt_key_is_refused(compose_config, override):
+    with pytest.raises(HydraException, match=f"Could not override '{override.split('=')[0]}'"):
+        compose_config("model=cnn_stn", override)
+
+
+@pytest.mark.parametrize("override", ["seed=abc", "seed=1.5", "trusted=os", "tag=[a]"])
+def test_a_root_key_of_the_wrong_type_is_refused(compose_config, override):
+    with pytest.raises(HydraException, match=f"Error merging override {re.escape(override)}"):
+        compose_config(override)
+
+
+@pytest.mark.parametrize("line", [line for line in EXAMPLES.splitlines() if line.startswith("  stn-train ")])
+def test_every_example_on_the_help_page_composes(compose_config, line):
+    words = line.split("   ")[0].split()[1:]
+    overrides = [word.split(",")[0] for word in words if "=" in word]
+    assert overrides
+    assert compose_config(*overrides).recipe.batch_size > 0

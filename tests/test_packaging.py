@@ -1,0 +1,104 @@
+"""The wheel, made from the sdist: what is in it, and that it works where there is nothing else of this repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ("stn_bench", "hydra_plugins", "configs", "pyproject.toml", "README.md", "LICENSE")
+
+
+def run(*command, folder):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    tree = tmp_path_factory.mktemp("tree")
+    for name in SHIPPED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, tree)
+    # torch mostly brings a setuptools that is new enough; where it does not, the build fetches one
+    enough = int(version("setuptools").split(".")[0]) >= 77
+    run(sys.executable, "-m", "build", *(["--no-isolation"] if enough else []), folder=tree)
+    (built,) = (tree / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The folder of the commands of an environment that has the wheel, and this one's other packages."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--without-pip", folder, folder=folder)
+    scripts, packages = (
+        Path(sysconfig.get_path(name, "venv", {"base": str(folder)})) for name in ("scripts", "purelib")
+    )
+    # a line of a .pth file is a folder to import from; .pth files in there, an editable install's, are not read
+    (packages / "other_packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    python = scripts / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+    run(*pip, "install", "--no-deps", "--no-index", wheel, folder=folder)
+    return scripts
+
+
+def test_the_wheel_holds_every_module_and_every_config(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in ("stn_bench", "hydra_plugins"):
+        modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py")}
+        assert modules <= names
+    configs = {f"stn_bench/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "configs").rglob("*.yaml")}
+    assert len(configs) > 20
+    assert configs | {"stn_bench/configs/__init__.py"} <= names
+    assert {"stn_bench/geometry/README.md", "stn_bench/py.typed"} <= names
+
+
+def test_the_wheel_holds_nothing_else(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0] for name in names} == {
+        "stn_bench",
+        "hydra_plugins",
+        f"stn_bench-{version('stn-bench')}.dist-info",
+    }
+    assert "hydra_plugins/__init__.py" not in names  # the folder belongs to all plugins of Hydra
+
+
+def test_what_is_imported_is_the_wheels(installed, tmp_path):
+    program = (
+        "import stn_bench.configs, hydra_plugins.stn_grid_sweeper as g, torch; print(stn_bench.__file__, g.__file__)"
+    )
+    out, _ = run(installed / "python", "-c", program, folder=tmp_path)
+    assert len(out.split()) == 2
+    for path in out.split():
+        assert Path(path).is_relative_to(installed.parent)
+
+
+def test_the_commands_work_in_an_empty_folder(installed, tmp_path):
+    run(installed / "stn-train", "recipe=smoke", "model=fcn", "device=cpu", folder=tmp_path)
+    run_folder = tmp_path / "outputs/runs/r/fcn-plain/smoke/seed1"
+    assert '"git_commit": null' in (run_folder / "result.json").read_text()
+    _, said = run(installed / "stn-train", "recipe=smoke", "model=fcn", "device=cpu", "seed=1,2", "-m", folder=tmp_path)
+    assert [line.split("  ")[1] for line in said.splitlines()[-2:]] == ["skipped", "done"]  # Hydra finds its plugin
+    table, said = run(installed / "stn-table", "--recipe", "smoke", folder=tmp_path)
+    assert re.search(r"\| FCN +\| - +\| ours +\| \d+\.\d+ ± \d+\.\d+ \(2\)", table), table
+    assert said == ""
+    folder, _ = run(installed / "stn-data", "path", folder=tmp_path)
+    assert Path(folder.strip()).name == "mnist"
+
+
+def test_help_works_without_the_repository(installed, tmp_path):
+    out, _ = run(installed / "stn-train", "--help", folder=tmp_path)
+    assert "\n  cnn_stn  " in out
+    assert not list(tmp_path.iterdir())

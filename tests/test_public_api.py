@@ -1,0 +1,94 @@
+"""`import stn_bench`: what a user's own code can rely on."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import stn_bench
+from stn_bench import Affine, ConvolutionalLocaliser, SpatialTransformer, Translation
+
+ROOT = Path(__file__).parents[1]
+
+
+def printed(program):
+    """What a Python program of its own prints."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", stn_bench.__all__)
+def test_every_public_name_loads_and_explains_itself(name):
+    thing = getattr(stn_bench, name)
+    assert thing.__name__ == name
+    assert len(thing.__doc__.splitlines()[0]) > 20
+
+
+def test_names_are_listed_for_completion_for_loading_and_for_type_checkers():
+    text = (ROOT / "stn_bench/__init__.py").read_text()
+    for_checkers = {
+        alias.name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.If)
+        for line in node.body
+        for alias in line.names
+    }
+    lazily = [name for names in stn_bench._HOMES.values() for name in names]
+    assert set(dir(stn_bench)) == set(stn_bench.__all__) == for_checkers == set(lazily)
+    assert len(lazily) == len(set(lazily))
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'stn_bench' has no attribute 'SpatialTransfomer'"):
+        _ = stn_bench.SpatialTransfomer
+
+
+def test_the_import_alone_brings_neither_torch_nor_hydra():
+    program = "import sys, stn_bench; print({'torch', 'numpy', 'hydra', 'omegaconf'} & set(sys.modules))"
+    assert printed(program) == "set()\n"
+
+
+def test_every_public_name_needs_torch_alone():
+    others = ["hydra", "omegaconf", "torchvision", "tensorboard", "matplotlib", "scipy", "tqdm", "requests", "pooch"]
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({others}))\nfrom stn_bench import *\nprint(SpatialTransformer)"
+    )
+    assert printed(program) == "<class 'stn_bench.spatial_transformer.SpatialTransformer'>\n"
+
+
+def test_the_readmes_example_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for block in blocks:
+        names = {}
+        exec(block, names)
+        assert names["logits"].shape[0] == len(names["images"])
+        torch.testing.assert_close(names["points"], names["transformer"].points_of(names["theta"], (32, 32)))
+    assert blocks
+
+
+def test_a_transformer_stands_anywhere_in_a_users_network_and_learns_with_it():
+    torch.manual_seed(1)
+    network = nn.Sequential(
+        SpatialTransformer(ConvolutionalLocaliser((3, 30, 40), filters=4), 20, Affine(), name="on the image"),
+        nn.Conv2d(3, 4, 3, padding=1),
+        SpatialTransformer(nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten()), 64, Translation(), output_size=(8, 8)),
+        nn.Flatten(),
+        nn.Linear(4 * 8 * 8, 2),
+    )
+    images = torch.rand(16, 3, 30, 40)
+    labels = (images[:, 0, :, :20].mean((1, 2)) > images[:, 0, :, 20:].mean((1, 2))).long()
+    torch.testing.assert_close(network[0](images), images, rtol=0, atol=1e-5)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    losses = []
+    for _ in range(15):
+        loss = nn.functional.cross_entropy(network(images), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    assert (network[0](images) - images).abs().max() > 0.01

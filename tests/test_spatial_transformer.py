@@ -1,0 +1,285 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from stn_bench import spatial_transformer, transforms
+from stn_bench.geometry import pixel_grid, sample
+from stn_bench.spatial_transformer import NonFiniteTheta, SpatialTransformer
+from stn_bench.transforms import Affine, Rotation, ThinPlateSpline, Transform, Translation
+
+KINDS = [kind for kind in map(transforms.__dict__.get, transforms.__all__) if issubclass(kind, Transform)]
+every_transform = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not Transform])
+SIZE = (20, 28)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(1)
+
+
+def images(batch=2, channels=1, size=SIZE):
+    return torch.rand(batch, channels, *size)
+
+
+def flat(transform=None, channels=1, size=SIZE, **settings):
+    """A transformer whose localiser is the image itself."""
+    return SpatialTransformer(nn.Flatten(), channels * math.prod(size), transform or Affine(), **settings)
+
+
+def awake(transformer, size=1e-3):
+    """The transformer with regression weights that are not zero, so that it moves."""
+    nn.init.normal_(transformer.regression.weight, std=size)
+    return transformer
+
+
+def convolutional():
+    return nn.Sequential(nn.Conv2d(1, 4, 5), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten())
+
+
+class Loud(nn.Module):
+    def forward(self, images):
+        return 1e6 * images.flatten(1)
+
+
+@every_transform
+@pytest.mark.parametrize(
+    ("localiser", "features"),
+    [(nn.Flatten(), 560), (convolutional(), 4 * 16 * 24), (Loud(), 560)],
+    ids=["flat", "convolutional", "loud"],
+)
+def test_it_starts_as_the_identity_whatever_the_localiser(kind, localiser, features):
+    transformer = SpatialTransformer(localiser, features, kind())
+    before = images()
+    torch.testing.assert_close(transformer(before), before, rtol=0, atol=1e-5)
+    assert torch.equal(transformer.theta(before), transformer.transform.identity().expand(2, -1))
+    assert torch.equal(transformer.points(before), pixel_grid(*SIZE).expand(2, -1, -1, -1))
+
+
+@every_transform
+def test_in_double_precision_it_is_the_identity_to_a_millionth(kind):
+    transformer, before = flat(kind()).double(), images().double()
+    after = transformer(before)
+    assert after.dtype == torch.float64
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-6)
+    after.sum().backward()
+    assert transformer.regression.bias.grad.dtype == torch.float64
+
+
+@pytest.mark.parametrize("channels", [1, 3, 7])
+def test_it_warps_any_number_of_channels_alike(channels):
+    transformer = awake(flat(channels=channels))
+    before = images(channels=channels)
+    after = transformer(before)
+    assert after.shape == before.shape
+    points = transformer.points(before)
+    for channel in range(channels):
+        one = slice(channel, channel + 1)
+        torch.testing.assert_close(after[:, one], sample(before[:, one], points), rtol=0, atol=1e-6)
+
+
+@every_transform
+def test_an_identity_of_half_the_size_averages_four_pixels(kind):
+    before = images()
+    after = flat(kind(), output_size=(10, 14))(before)
+    torch.testing.assert_close(after, nn.functional.avg_pool2d(before, 2), rtol=0, atol=1e-5)
+
+
+def test_it_reads_its_input_at_its_points():
+    transformer = awake(flat(ThinPlateSpline(), output_size=(9, 33), padding="border"))
+    before = images()
+    points = transformer.points(before)
+    assert points.shape == (2, 9, 33, 2)
+    assert torch.equal(points, transformer.points_of(transformer.theta(before), SIZE))
+    torch.testing.assert_close(points, transformer.transform(transformer.theta(before), pixel_grid(9, 33)))
+    assert torch.equal(transformer(before), sample(before, points, padding="border"))
+
+
+def test_each_image_is_warped_by_its_own_theta():
+    transformer, before = awake(flat()), images(batch=4)
+    together = transformer(before)
+    assert (transformer.theta(before).std(dim=0) > 0).all()
+    for one in range(4):
+        torch.testing.assert_close(transformer(before[one : one + 1])[0], together[one], rtol=0, atol=1e-5)
+
+
+def test_one_transformer_serves_images_of_any_size():
+    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
+    transformer = SpatialTransformer(pooled, 16, ThinPlateSpline())
+    for size in [(28, 28), (20, 28), (28, 20), (28, 28)]:  # the constants it keeps are those of each size
+        before = images(size=size)
+        torch.testing.assert_close(transformer(before), before, rtol=0, atol=1e-5)
+        torch.testing.assert_close(transformer.double()(before.double()), before.double(), rtol=0, atol=1e-6)
+        transformer.float()
+
+
+def test_two_in_series_inside_of_a_network_all_learn():
+    network = nn.Sequential(
+        awake(flat(ThinPlateSpline())),
+        nn.Conv2d(1, 5, 5),
+        nn.ReLU(),
+        awake(flat(channels=5, size=(16, 24), output_size=(8, 8))),
+        nn.Flatten(),
+        nn.Linear(5 * 8 * 8, 10),
+    )
+    network(images()).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+
+
+@every_transform
+def test_the_gradient_reaches_the_regression_at_once_and_the_localiser_once_it_moves(kind):
+    localiser = nn.Sequential(nn.Flatten(), nn.Linear(560, 8), nn.Tanh())
+    transformer = SpatialTransformer(localiser, 8, kind())
+    weights = torch.rand(SIZE)  # a loss of which every parameter changes something
+    (transformer(images()) * weights).sum().backward()
+    assert (transformer.regression.weight.grad != 0).all()
+    assert (transformer.regression.bias.grad != 0).all()
+    assert (localiser[1].weight.grad == 0).all()  # behind zero weights
+    awake(transformer, size=0.01)
+    (transformer(images()) * weights).sum().backward()
+    assert (localiser[1].weight.grad != 0).any(dim=1).all()
+
+
+def test_the_gradient_reaches_what_comes_before():
+    transformer, before = awake(flat()), images().requires_grad_()
+    transformer(before).square().sum().backward()
+    assert (before.grad != 0).float().mean() > 0.9
+
+
+@pytest.mark.parametrize(("kernel", "learns"), [("bilinear", True), ("bicubic", True), ("nearest", False)])
+def test_only_smooth_kernels_teach_theta(kernel, learns):
+    transformer = awake(flat(kernel=kernel))
+    transformer(images()).square().sum().backward()
+    assert (transformer.regression.bias.grad.abs().max() > 0) == learns
+
+
+def test_kernel_and_padding_are_the_ones_asked_for():
+    before, quarter = images(), torch.tensor([0.25, 0.0])
+    for kernel in ("bilinear", "nearest", "bicubic"):
+        for padding in ("zeros", "border"):
+            transformer = flat(Translation(), kernel=kernel, padding=padding)
+            nn.init.constant_(transformer.regression.bias, 0.25)
+            points = (pixel_grid(*SIZE) + quarter[0]).expand(2, -1, -1, -1)
+            torch.testing.assert_close(transformer(before), sample(before, points, kernel, padding), rtol=0, atol=1e-5)
+
+
+def test_saved_and_loaded_it_is_the_same():
+    first, second = awake(flat(ThinPlateSpline())), flat(ThinPlateSpline())
+    before = images()
+    first(before)  # the constants that it keeps are not saved
+    assert list(first.state_dict()) == ["regression.weight", "regression.bias"]
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(second(before), first(before))
+
+
+def test_a_copy_is_the_same_and_learns_by_itself():
+    original, before = awake(flat()), images()
+    expected = original(before)
+    duplicate = copy.deepcopy(original)
+    assert torch.equal(duplicate(before), expected)
+    duplicate.reset_to_identity()
+    torch.testing.assert_close(duplicate(before), before, rtol=0, atol=1e-5)
+    assert torch.equal(original(before), expected)
+
+
+@every_transform
+def test_it_is_built_without_memory_on_the_meta_device(kind):
+    with torch.device("meta"):
+        built = flat(kind())
+    assert built.regression.weight.is_meta
+    assert {name: p.shape for name, p in built.named_parameters()} == {
+        name: p.shape for name, p in flat(kind()).named_parameters()
+    }
+
+
+@every_transform
+def test_it_can_train_after_it_was_used_in_inference_mode(kind):
+    transformer, before = flat(kind()), images()
+    with torch.inference_mode():
+        transformer(before)
+    transformer(before).square().sum().backward()
+    assert transformer.regression.bias.grad.isfinite().all()
+
+
+@every_transform
+def test_theta_points_and_reading_are_float32_under_autocast(kind):
+    localiser = nn.Sequential(nn.Flatten(), nn.Linear(560, 8))
+    transformer, before = awake(SpatialTransformer(localiser, 8, kind()), size=0.01), images()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert localiser(before).dtype == torch.bfloat16  # so that there is something to withstand
+        theta, points, after = transformer.theta(before), transformer.points(before), transformer(before)
+    assert {theta.dtype, points.dtype, after.dtype} == {torch.float32}
+    assert not torch.equal(theta, theta.bfloat16().float())
+    assert torch.equal(points, transformer.points_of(theta, SIZE))
+    assert torch.equal(after, sample(before, points))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("part", ["regression", "localiser"])
+def test_weights_that_are_not_finite_are_named_as_the_cause(part, value):
+    transformer = SpatialTransformer(
+        nn.Sequential(nn.Flatten(), nn.Linear(560, 8)), 8, Affine(), name="the second transformer"
+    )
+    layer = transformer.regression if part == "regression" else transformer.localiser[1]
+    with torch.no_grad():
+        layer.bias[3] = value
+    with pytest.raises(NonFiniteTheta, match=r"theta of 'the second transformer' .* its own weights are not finite"):
+        transformer(images())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_features_that_are_not_finite_are_named_as_the_cause_with_their_image(value):
+    before = images(batch=5)
+    before[3, 0, 2, 2] = value
+    with pytest.raises(NonFiniteTheta, match="for image 3 of the batch; its localiser's features are not finite"):
+        flat()(before)
+
+
+def test_an_overflow_is_named_as_the_cause():
+    transformer = SpatialTransformer(Loud(), 560, Affine())
+    nn.init.constant_(transformer.regression.weight, 1e35)
+    with pytest.raises(
+        NonFiniteTheta, match="image 0 of the batch; its regression layer overflows: lower its learning"
+    ):
+        transformer(images())
+
+
+def test_nothing_is_sampled_where_theta_is_not_finite(monkeypatch):
+    sampled = []
+    monkeypatch.setattr(spatial_transformer, "sample", lambda image, *_: sampled.append(image))
+    transformer, before = flat(), images()
+    transformer(before)
+    assert len(sampled) == 1  # so that a call would be seen
+    before[0, 0, 0, 0] = math.nan
+    for call in (transformer, transformer.points, transformer.theta):
+        with pytest.raises(FloatingPointError):
+            call(before)
+    assert len(sampled) == 1
+
+
+def test_parameters_of_another_transform_are_refused():
+    with pytest.raises(ValueError, match=r"Rotation takes parameters of shape \(B, 1\), found \(2, 6\)"):
+        flat(Rotation()).points_of(torch.zeros(2, 6), SIZE)
+
+
+def test_its_settings_are_shown():
+    shown = repr(flat(output_size=(9, 9), padding="border"))
+    assert "output_size=(9, 9), kernel='bilinear', padding='border'" in shown
+
+
+@every_transform
+@pytest.mark.parametrize("threads", [1, 2])
+def test_forwards_and_backwards_repeat_bit_for_bit(kind, threads):
+    transformer, before = awake(flat(kind())), images(batch=16).requires_grad_()
+    learnt = [before, *transformer.parameters()]
+    set_before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        first, second = (torch.autograd.grad(transformer(before).square().sum(), learnt) for _ in range(2))
+    finally:
+        torch.set_num_threads(set_before)
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one, other)
