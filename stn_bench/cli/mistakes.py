@@ -92,6 +92,4 @@ def _first_line(error: BaseException) -> str:
         line for line in str(error).splitlines() if line and not re.match(r"\s|To append|See https|Set the env", line)
     ]
     cause = error.__cause__
-    return ": ".join(
-        [*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in lines[0] else [])]
-    )
+    return ": ".join([*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in lines[0] else [])])

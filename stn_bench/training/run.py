@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -51,66 +52,72 @@ def run(model: nn.Module, data: DistortedDigits, recipe: Recipe, seed: int, logb
     Raises Diverged.
     """
     task = Classification(recipe.label_smoothing)
+    per_epoch = data.train_count // recipe.batch_size
     steps = recipe.total_steps(data.train_count)
+    epochs = math.ceil(steps / per_epoch)
     optimiser = recipe.make_optimiser(model)
     schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, steps))
     averaged = None
     if recipe.average_decay is not None:
         averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))
     best_known = model if averaged is None else averaged.module
-    epochs = math.ceil(steps / (data.train_count // recipe.batch_size))
+
+    def after_step() -> None:
+        if averaged is not None:
+            averaged.update_parameters(model)
+        logbook.steps()
+
     sample = next(data.training_batches(seed, 0, recipe.batch_size))[0]
     done, seconds = 0, 0.0
     for epoch in range(epochs):
         started = time.perf_counter()
         batches = itertools.islice(data.training_batches(seed, epoch, recipe.batch_size), steps - done)
-        seen: list[Step] = []
-        try:
-            for step in train_steps(
-                model,
-                batches,
-                task,
-                optimiser,
-                schedule,
-                recipe.precision,
-                recipe.clip_norm,
-                after_step=lambda: averaged.update_parameters(model) if averaged is not None else None,
-            ):
-                seen.append(step)
-                logbook.steps()
-        except NonFiniteTheta as error:
-            raise Diverged(f"diverged at step {done + len(seen)}: {error}") from error
+        seen = _finite(
+            train_steps(model, batches, task, optimiser, schedule, recipe.precision, recipe.clip_norm, after_step),
+            model,
+            done,
+        )
         loss, wrong = (float(torch.stack(values).float().mean()) for values in zip(*seen, strict=True))
         seconds += time.perf_counter() - started
         done += len(seen)
-        # the last step's weights have made no loss yet
-        finite = all(bool(parameter.isfinite().all()) for parameter in model.parameters())
-        if not (finite and math.isfinite(loss)):
-            raise Diverged(
-                f"diverged between steps {done - len(seen)} and {done}: "
-                f"{'weights are not finite' if math.isfinite(loss) else f'the loss is {loss}'}; lower recipe.optimiser.lr, "
-                "set recipe.clip_norm=1, or use recipe.precision=fp32"
-            )
         numbers = {
             "train/loss": loss,
             "train/error": wrong / recipe.batch_size,
             "train/learning_rate": optimiser.param_groups[0]["lr"],
         }
         if data.evaluated_on == "validation":
-            batches_held_out = data.evaluation_batches(EVALUATION_BATCH)
-            numbers["validation/error"] = evaluate(best_known, batches_held_out, task, recipe.precision).error
+            held_out = data.evaluation_batches(EVALUATION_BATCH)
+            numbers["validation/error"] = evaluate(best_known, held_out, task, recipe.precision).error
         logbook.scalars(done, numbers)
         logbook.line(_words(epoch, epochs, numbers, done * recipe.batch_size / seconds))
-        last = epoch == epochs - 1
+        pictured = epoch == epochs - 1 or epoch % math.ceil(epochs / PICTURES) == 0
         for name, warped in look(best_known, sample, recipe.precision).items():
             logbook.warped(done, name, warped, measure.summary(warped.points))
-            if last or epoch % math.ceil(epochs / PICTURES) == 0:
+            if pictured:
                 logbook.picture(done, name, warped)
     evaluation = evaluate(best_known, data.evaluation_batches(EVALUATION_BATCH), task, recipe.precision)
     logbook.scalars(done, {f"{data.evaluated_on}/error": evaluation.error})
     examples = look(best_known, data.examples(), recipe.precision)
-    per_epoch = data.train_count // recipe.batch_size
     return Outcome(best_known, evaluation, examples, done, done / per_epoch, done * recipe.batch_size, seconds)
+
+
+def _finite(steps: Iterable[Step], model: nn.Module, done: int) -> list[Step]:
+    """The steps of one epoch, after `done` others. Raises Diverged where a theta, a loss or a weight is not finite."""
+    seen: list[Step] = []
+    try:
+        for step in steps:
+            seen.append(step)
+    except NonFiniteTheta as error:
+        raise Diverged(f"diverged at step {done + len(seen)}: {error}") from error
+    loss = float(torch.stack([step.loss for step in seen]).sum())
+    weights = all(bool(parameter.isfinite().all()) for parameter in model.parameters())  # the last made no loss yet
+    if not (math.isfinite(loss) and weights):
+        found = "weights are not finite" if math.isfinite(loss) else f"the loss is {loss}"
+        raise Diverged(
+            f"diverged between steps {done} and {done + len(seen)}: {found}; lower recipe.optimiser.lr, "
+            "set recipe.clip_norm=1, or use recipe.precision=fp32"
+        )
+    return seen
 
 
 @torch.no_grad()
