@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = ("stn_bench", "hydra_plugins", "configs", "pyproject.toml", "README.md", "LICENSE")
 
 
+PRINT_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
+
+
 def run(*command, folder):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
@@ -43,19 +46,22 @@ def installed(wheel, tmp_path_factory):
     """The folder of the commands of an environment that has the wheel, and this one's other packages."""
     folder = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", folder, folder=folder)
-    scripts, packages = (
-        Path(sysconfig.get_path(name, "venv", {"base": str(folder)})) for name in ("scripts", "purelib")
-    )
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    packages, _ = run(scripts / "python", "-c", PRINT_PACKAGES, folder=folder)
     # a line of a .pth file is a folder to import from; .pth files in there, an editable install's, are not read
-    (packages / "other_packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    python = scripts / "python"
-    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+    Path(packages.strip(), "other_packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = (sys.executable, "-m", "pip", "--python", scripts / "python", "--disable-pip-version-check")
     run(*pip, "install", "--no-deps", "--no-index", wheel, folder=folder)
     return scripts
 
 
+def names_in(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
 def test_the_wheel_holds_every_module_and_every_config(wheel):
-    names = set(zipfile.ZipFile(wheel).namelist())
+    names = names_in(wheel)
     for folder in ("stn_bench", "hydra_plugins"):
         modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py")}
         assert modules <= names
@@ -66,7 +72,7 @@ def test_the_wheel_holds_every_module_and_every_config(wheel):
 
 
 def test_the_wheel_holds_nothing_else(wheel):
-    names = set(zipfile.ZipFile(wheel).namelist())
+    names = names_in(wheel)
     assert {name.split("/")[0] for name in names} == {
         "stn_bench",
         "hydra_plugins",

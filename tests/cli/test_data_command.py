@@ -32,9 +32,9 @@ def folder(tmp_path, monkeypatch):
 def figures(monkeypatch):
     """What the preview asks to be drawn, by a stand-in for the module that draws."""
     drawn = []
-    module = ModuleType("stn_bench.figures")
+    module = ModuleType("stn_bench.cli.preview")
     module.distortion_sheet = lambda *arguments: drawn.append(arguments)
-    monkeypatch.setitem(sys.modules, "stn_bench.figures", module)
+    monkeypatch.setitem(sys.modules, "stn_bench.cli.preview", module)
     return drawn
 
 
@@ -114,7 +114,7 @@ def test_a_set_that_does_not_exist_is_one_line_on_stderr(figures, monkeypatch, c
     def refuse(path, names, count, seed):
         raise ValueError(f"no data set is called {names[0]}")
 
-    monkeypatch.setattr(sys.modules["stn_bench.figures"], "distortion_sheet", refuse)
+    monkeypatch.setattr(sys.modules["stn_bench.cli.preview"], "distortion_sheet", refuse)
     assert main(["preview", "--sets", "rst"]) == 1
     assert capsys.readouterr().err == "stn-data: no data set is called rst\n"
 

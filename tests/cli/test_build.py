@@ -1,0 +1,119 @@
+"""From a config to an object: what is built, what is refused, and whose fault is whose."""
+
+from functools import partial
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from stn_bench.cli.build import ConfigError, build
+from stn_bench.models import FCN
+
+
+def node(**content):
+    return OmegaConf.create(content)
+
+
+def test_a_config_is_its_constructors_arguments():
+    built = build(node(_target_="stn_bench.models.FCN", units=7), "model", image_shape=(1, 4, 4), classes=3)
+    assert isinstance(built, FCN)
+    assert (built.width, built[-1].out_features) == (7, 3)
+
+
+def test_lists_and_mappings_arrive_as_pythons_own():
+    content = {"_target_": "stn_bench.models.FullyConnectedLocaliser", "units": [5, 6], "_partial_": True}
+    made = build(OmegaConf.create(content), "localiser")
+    assert isinstance(made, partial)
+    assert type(made.keywords["units"]) is list
+
+
+def test_parts_are_built_before_the_whole():
+    built = build(
+        node(
+            _target_="stn_bench.training.Recipe",
+            steps=3,
+            optimiser={"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.5},
+            schedule={"_target_": "stn_bench.training.StepDecay", "every": 2, "factor": 0.1},
+        ),
+        "recipe",
+    )
+    assert built.optimiser.func is torch.optim.SGD
+    assert built.schedule(2, 3) == 0.1
+
+
+def test_references_between_keys_are_followed():
+    config = OmegaConf.create(
+        {"model": {"_target_": "torch.nn.Linear", "in_features": "${size}", "out_features": 2}, "size": 3}
+    )
+    assert build(config.model, "model").weight.shape == (2, 3)
+
+
+@pytest.mark.parametrize("target", ["stn_bench.FCN", "stn_bench.models.FCN", "stn_bench.models.classifiers.FCN"])
+def test_a_class_may_be_named_by_any_of_its_addresses(target):
+    assert isinstance(build(node(_target_=target, image_shape=[1, 4, 4], classes=3, units=2), "model"), FCN)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ({"_target_": "os.getcwd"}, "model"),
+        ({"_target_": "torch.nn.Linear", "bias": {"_target_": "os.getcwd"}}, "model.bias"),
+        ({"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "os.getcwd"}]}, "model._args_[0]"),
+        ({"deep": [{"er": {"_target_": "os.getcwd"}}]}, "model.deep[0].er"),
+    ],
+)
+def test_a_name_that_is_not_trusted_is_refused_by_its_place(content, place):
+    with pytest.raises(ConfigError) as refused:
+        build(OmegaConf.create(content), "model")
+    assert str(refused.value) == (
+        f"{place}._target_=os.getcwd is not built: only names below stn_bench, torch.nn, torch.optim are; "
+        "if you trust the package, add trusted=[os]"
+    )
+
+
+def test_a_package_is_trusted_by_its_whole_name():
+    fraction = node(_target_="fractions.Fraction", numerator=1, denominator=2)
+    assert build(fraction, "x", trusted=["fractions"]).denominator == 2
+    with pytest.raises(ConfigError, match=r"only names below .* fraction are"):
+        build(fraction, "x", trusted=["fraction"])
+
+
+def test_what_a_trusted_module_imports_is_not_trusted():
+    with pytest.raises(ConfigError, match=r"_target_=fractions.math.sqrt is not built: it belongs to math, not to "):
+        build(node(_target_="fractions.math.sqrt", _args_=[4]), "x", trusted=["fractions"])
+
+
+@pytest.mark.parametrize("target", ["torch.nn", "stn_bench.models", "stn_bench.models.classifiers.BUDGET", 3])
+def test_what_cannot_be_called_is_not_built(target):
+    with pytest.raises(ConfigError, match=f"_target_={target} is not built: "):
+        build(node(_target_=target), "model")
+
+
+def test_a_name_that_is_not_there_is_said_so():
+    with pytest.raises(
+        ConfigError, match=r"^model._target_=stn_bench.modles.FCN does not exist: .* no 'modles' in it$"
+    ):
+        build(node(_target_="stn_bench.modles.FCN"), "model")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"_target_": "torch.nn.Linear", "in_features": 3}, "missing 1 required positional argument: 'out_features'"),
+        ({"_target_": "torch.nn.Dropout", "p": 2}, "dropout probability has to be between 0 and 1, but got 2"),
+        ({"_target_": "torch.nn.Dropout", "q": 0.5}, "got an unexpected keyword argument 'q'"),
+    ],
+)
+def test_what_a_constructor_refuses_is_the_configs_fault(content, words):
+    with pytest.raises(ConfigError, match=f"^model cannot be built: .*{words}"):
+        build(OmegaConf.create(content), "model")
+
+
+def test_what_is_not_the_configs_fault_is_handed_on(monkeypatch):
+    def load(folder):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("stn_bench.data.distorted.load_mnist", load)
+    undistorted = {"_target_": "stn_bench.distortions.Undistorted"}
+    with pytest.raises(ConnectionError, match=r"^no network$"):
+        build(node(_target_="stn_bench.data.distorted.distorted_mnist", distortion=undistorted), "data")

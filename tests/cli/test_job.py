@@ -1,0 +1,82 @@
+"""What a run says of where it was done; what it does is in test_train_command.py."""
+
+import shutil
+import subprocess
+
+import pytest
+import torch
+
+from stn_bench.cli import job
+from stn_bench.cli.build import ConfigError
+from stn_bench.cli.job import choose_device, describe, git_commit
+
+
+@pytest.mark.parametrize(("gpu", "chosen"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch, gpu, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert choose_device("auto") == torch.device(chosen)
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_one_of_several_gpus_can_be_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "meta", ""])
+def test_an_unknown_device_is_refused_by_name(name):
+    with pytest.raises(ConfigError, match=f"^device={name} is not known: use auto, cpu or cuda$"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize(("threads", "words"), [(1, "CPU, 1 thread ("), (2, "CPU, 2 threads (")])
+def test_a_cpu_is_told_by_its_threads(monkeypatch, threads, words):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert describe(torch.device("cpu")).startswith(words)
+
+
+def test_a_gpu_is_told_by_its_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    assert describe(torch.device("cuda:1")) == "GPU 1"
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A source tree elsewhere, of which the module believes to be a part."""
+    (tmp_path / "stn_bench/cli").mkdir(parents=True)
+    monkeypatch.setattr(job, "__file__", str(tmp_path / "stn_bench/cli/job.py"))
+    return tmp_path
+
+
+def test_outside_of_a_source_tree_there_is_no_commit(tree):
+    assert git_commit() is None
+
+
+def test_where_git_does_not_answer_there_is_no_commit(tree, monkeypatch):
+    (tree / ".git").mkdir()
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tree.parent))
+    assert git_commit() is None
+    monkeypatch.setenv("PATH", "")
+    assert git_commit() is None
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_marked_where_the_package_was_changed_since(tree):
+    def git(*words):
+        identity = ("-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false")
+        return subprocess.run(["git", "-C", tree, *identity, *words], check=True, capture_output=True, text=True).stdout
+
+    (tree / "stn_bench/module.py").write_text("1")
+    for folder in ("configs", "notes"):
+        (tree / folder).mkdir()
+        (tree / folder / "file").write_text("1")
+    (tree / "pyproject.toml").touch()
+    git("init")
+    git("add", ".")
+    git("commit", "--message=all")
+    commit = git("rev-parse", "HEAD").strip()
+    assert git_commit() == commit
+    (tree / "notes/file").write_text("2")
+    assert git_commit() == commit
+    (tree / "configs/file").write_text("2")
+    assert git_commit() == f"{commit}+"

@@ -1,0 +1,89 @@
+"""Errors in sentences; those that whole commands bring about are in test_train_command.py."""
+
+import subprocess
+import sys
+
+import pytest
+from hydra.errors import HydraException
+
+from stn_bench.cli.mistakes import explain, suggestion
+from stn_bench.errors import UserError
+
+UNKNOWN = HydraException("Could not override 'x'.\nTo append to your config use +x=1\n    full_key: x")
+
+
+@pytest.fixture(autouse=True)
+def a_clean_hydra():
+    from hydra.core.global_hydra import GlobalHydra
+
+    from stn_bench import schema
+
+    schema.register()
+    yield
+    GlobalHydra.instance().clear()
+
+
+def test_an_error_for_the_user_is_its_own_sentence():
+    assert explain(UserError("do this instead"), []) == "do this instead"
+
+
+def test_what_the_system_refuses_is_told_as_it_puts_it():
+    assert explain(PermissionError(13, "Permission denied", "/runs"), []) == "[Errno 13] Permission denied: '/runs'"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("a bug"), AssertionError()])
+def test_a_bug_is_not_explained_away(error):
+    assert explain(error, ["model=cnnn"]) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["a.b=1", "model=cnnn"], "model=cnnn does not exist: did you mean model=cnn?; there are cnn, cnn_stn, fcn"),
+        (["seed=1,2", "data=r,rtz", "-m"], "data=rtz does not exist: did you mean data=rts?; there are e, none, p, r"),
+        (["transform=tps", "model=cnn"], "model=cnn has no spatial transformer, so it takes no transform=tps"),
+        (["transform=tps", "recipe.stepz=3"], "there is no key recipe.stepz: did you mean recipe.steps?"),
+        (["model=fcn_stn", "transform.rows=3"], "there is no key transform.rows; there are _target_"),
+        (["model=fcn_stn", "model.localiser.units.7=3"], "model.localiser.units has no keys of its own"),
+        (
+            ["recipe=paper", "recipe.schedule.warmup=0.1"],
+            "there is no key recipe.schedule.warmup; there are _target_, e",
+        ),
+        (["recipe.steps.x=3"], "recipe.steps has no keys of its own, so recipe.steps.x does not exist"),
+    ],
+)
+def test_a_wrong_word_is_found_among_right_ones(arguments, sentence):
+    assert explain(UNKNOWN, arguments).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "argument", ["model=null", "hydra.verbose=true", "transform=tps", "data.distortion.max_degrees=9"]
+)
+def test_a_right_word_is_not_blamed(argument):
+    assert explain(UNKNOWN, [argument]) == "Could not override 'x'."
+
+
+def test_an_item_of_a_list_is_a_key():
+    assert explain(UNKNOWN, ["model=fcn_stn", "model.localiser.units.0=3"]) == "Could not override 'x'."
+
+
+def test_a_cause_is_told_with_its_effect():
+    error = HydraException("Error in call to target 'x':\nTypeError('no')")
+    error.__cause__ = TypeError("no")
+    assert explain(error, []) == "Error in call to target 'x':: no"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("cnnn", ": did you mean model=cnn?"), ("fnc", ": did you mean model=fcn?"), ("resnet", "")]
+)
+def test_only_a_near_word_is_suggested(word, said):
+    assert suggestion(word, ["cnn", "fcn"], "model=") == said
+
+
+def test_a_misspelt_command_line_does_not_wait_for_torch():
+    program = "import sys; sys.argv[1:] = ['modle=cnn']\nfrom stn_bench.cli.train import main\ntry: main()\n"
+    program += "except SystemExit as end: print(end.code); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    sentence, torch_is_loaded = done.stdout.splitlines()
+    assert sentence.startswith("stn-train: there is no key modle: did you mean model?")
+    assert torch_is_loaded == "False"

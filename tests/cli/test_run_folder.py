@@ -1,0 +1,129 @@
+"""Run folders: one config each."""
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from stn_bench.cli.run_folder import FolderTaken, claim, is_finished, remove_if_empty, write_text
+
+CONFIG = {
+    "data": {"_target_": "d", "folder": None, "sizes": [28, 28]},
+    "recipe": {"steps": 20, "optimiser": {"lr": 0.001, "betas": (0.9, 0.999)}},
+    "seed": 1,
+    "device": "auto",
+    "output": "outputs/runs",
+    "trusted": [],
+}
+
+
+def changed(**keys):
+    """The config with values of dotted keys (written a__b) put in place."""
+    config = json.loads(json.dumps(CONFIG))
+    for key, value in keys.items():
+        *path, last = key.split("__")
+        part = config
+        for name in path:
+            part = part[name]
+        part[last] = value
+    return config
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a finished run of CONFIG."""
+    claim(tmp_path / "run", CONFIG)
+    (tmp_path / "run/result.json").write_text("{}")
+    return tmp_path / "run"
+
+
+def test_a_folder_that_is_not_there_holds_no_run(tmp_path):
+    assert is_finished(tmp_path / "run", CONFIG) is False
+
+
+def test_a_run_is_finished_once_its_record_is_there(folder):
+    assert is_finished(folder, CONFIG) is True
+    (folder / "result.json").unlink()
+    assert is_finished(folder, CONFIG) is False
+
+
+def test_a_claimed_folder_holds_the_config(folder):
+    assert OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")) == changed()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (changed(seed=2), "seed (there 1, now 2)"),
+        (changed(recipe__optimiser__lr=0.01), "recipe.optimiser.lr (there 0.001, now 0.01)"),
+        (changed(data__sizes=[28]), "data.sizes (there [28, 28], now [28])"),
+        (changed(recipe__new=3), "recipe.new (there None, now 3)"),
+        (changed(seed=2, recipe__steps=7), "recipe.steps (there 20, now 7); seed (there 1, now 2)"),
+        (changed(recipe=3), "recipe (there {'steps': 20, 'optimiser': {'lr': 0.001, 'betas': [0.9, 0.999]}}, now 3)"),
+    ],
+)
+def test_another_config_is_refused_by_the_keys_that_differ(folder, config, words):
+    with pytest.raises(FolderTaken) as refused:
+        is_finished(folder, config)
+    assert str(refused.value) == (
+        f"{folder} holds a run of another config, which differs in {words}: add tag=NAME to keep both, "
+        "change the keys back, or delete the folder"
+    )
+
+
+def test_a_key_that_is_gone_is_a_difference(folder):
+    config = changed()
+    del config["recipe"]["steps"]
+    with pytest.raises(FolderTaken, match=r"recipe.steps \(there 20, now None\)"):
+        is_finished(folder, config)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"device": "cuda"}, {"output": "/scratch"}, {"trusted": ["mine"]}, {"data__folder": "/mnist"}]
+)
+def test_where_and_how_a_run_is_done_makes_no_difference(folder, keys):
+    assert is_finished(folder, changed(**keys)) is True
+
+
+def test_claiming_removes_what_an_unfinished_run_has_logged_and_nothing_else(folder):
+    for name in ("events.out.tfevents.1", "events.out.tfevents.2", "notes.txt"):
+        (folder / name).touch()
+    claim(folder, CONFIG)
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "notes.txt", "result.json"}
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    write_text(path, "old")
+    monkeypatch.setattr(Path, "replace", lambda self, target: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_writing_leaves_nothing_but_the_file(tmp_path):
+    write_text(tmp_path / "config.yaml", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_empty_folders_are_removed_up_to_the_root(tmp_path):
+    (tmp_path / "runs/r/cnn/seed1").mkdir(parents=True)
+    remove_if_empty(tmp_path / "runs/r/cnn/seed1", tmp_path / "runs")
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs"]
+
+
+def test_a_folder_with_something_in_it_stays_with_all_above_it(tmp_path):
+    (tmp_path / "runs/r/cnn/seed1").mkdir(parents=True)
+    (tmp_path / "runs/r/cnn/seed2").mkdir()
+    remove_if_empty(tmp_path / "runs/r/cnn/seed1", tmp_path / "runs")
+    assert [path.name for path in (tmp_path / "runs/r/cnn").iterdir()] == ["seed2"]
+    (tmp_path / "runs/r/cnn/seed2/config.yaml").touch()
+    remove_if_empty(tmp_path / "runs/r/cnn/seed2", tmp_path / "runs")
+    assert (tmp_path / "runs/r/cnn/seed2/config.yaml").exists()
+
+
+def test_a_folder_elsewhere_is_left_alone(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    remove_if_empty(tmp_path / "elsewhere", tmp_path / "runs")
+    assert (tmp_path / "elsewhere").exists()
