@@ -1,10 +1,17 @@
 """Names and types of the root config keys, which no constructor checks. Free of torch."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
+
+from stn_bench.errors import UserError
+
+
+class TagError(UserError, ValueError):
+    """A tag that cannot be part of a run folder's name."""
 
 
 @dataclass
@@ -22,7 +29,15 @@ class TrainConfig:
     trusted: list[str] = field(default_factory=list)
 
 
+def _suffix(word: str | None) -> str:
+    if word is None:
+        return ""
+    if not re.fullmatch(r"[\w.-]+", word) or word.startswith("."):
+        raise TagError(f"tag={word} is no word for a folder's name: use letters, digits, _ - and .")
+    return f"-{word}"
+
+
 def register() -> None:
     """Make known to Hydra the schema, as the choice `schema` of the defaults list, and the resolver `suffix`."""
-    OmegaConf.register_new_resolver("suffix", lambda word: "" if word is None else f"-{word}", replace=True)
+    OmegaConf.register_new_resolver("suffix", _suffix, replace=True)
     ConfigStore.instance().store(name="schema", node=TrainConfig)

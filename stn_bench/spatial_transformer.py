@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from stn_bench.geometry import Kernel, Padding, pixel_grid, sample
+from stn_bench.errors import UserError
+from stn_bench.geometry import Kernel, Padding, check_sampling, pixel_grid, sample
 from stn_bench.transforms import Transform
 
 
-class NonFiniteTheta(FloatingPointError):
+class NonFiniteTheta(UserError, FloatingPointError):
     """Raised where the parameters that a transformer predicts are NaN or infinite: nothing is sampled there."""
 
 
@@ -25,6 +26,7 @@ class SpatialTransformer(nn.Module):
         kernel: how the input is read: "bilinear", "nearest" (no gradient for theta) or "bicubic".
         padding: what lies outside the input: "zeros" or "border".
         name: what errors call this transformer; useful where a network has several.
+    Raises ValueError for an unknown kernel or padding.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class SpatialTransformer(nn.Module):
         name: str = "spatial transformer",
     ) -> None:
         super().__init__()
+        check_sampling(kernel, padding)
         self.localiser = localiser
         self.transform = transform
         self.regression = nn.Linear(features, transform.num_params)

@@ -34,7 +34,7 @@ def build(node: DictConfig, key: str, trusted: Sequence[str] = (), **arguments: 
         return instantiate(plain, **arguments, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
-        if not isinstance(cause, (ValueError, TypeError)):
+        if not isinstance(cause, (ValueError, TypeError, AttributeError, RuntimeError)):
             raise cause from None  # what went wrong is not the config's doing: data that cannot be had, say
         raise ConfigError(f"{key} cannot be built: {cause}") from error
 

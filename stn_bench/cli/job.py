@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from stn_bench import figures
 from stn_bench.cli.build import ConfigError, build
-from stn_bench.cli.run_folder import claim, is_finished
+from stn_bench.cli.run_folder import claim, is_finished, release
 from stn_bench.models import parameter_count
 from stn_bench.results.record import FILE_NAME, Choices, RunRecord, read_record, write_record
 from stn_bench.results.statistics import wilson_interval
@@ -36,6 +36,8 @@ def train(cfg: DictConfig) -> str:
     for key in map(str, cfg):
         if key not in known:
             raise ConfigError(f"there is no root key {key}; there are {', '.join(known)}")
+    if not 0 <= cfg.seed < 2**63:
+        raise ConfigError(f"seed={cfg.seed} is out of range: give 0 to 2^63 - 1")
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     if is_finished(folder, config):
@@ -55,7 +57,11 @@ def train(cfg: DictConfig) -> str:
     )
     claim(folder, config)  # not before: a config that cannot be built leaves no trace
     with Logbook(folder, recipe.total_steps(data.train_count)) as logbook:
-        outcome = run(model, data, recipe, cfg.seed, logbook)
+        try:
+            outcome = run(model, data, recipe, cfg.seed, logbook)
+        except FloatingPointError:
+            release(folder)  # so that the advice, another config, can be followed in it
+            raise
     _write(folder, outcome)
     record = RunRecord(
         choices=_choices(cfg),

@@ -18,8 +18,11 @@ from stn_bench.errors import UserError
 
 def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     """A sentence for an error of a command line's making; None for one that is not, which deserves its traceback."""
-    if isinstance(error, UserError):
-        return str(error)
+    cause: BaseException | None = error
+    while cause is not None:  # Hydra and OmegaConf wrap what is raised while a config is composed
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return str(error) if isinstance(error, OSError) else None  # an output folder that cannot be made, say
     if isinstance(error, OverrideParseException):

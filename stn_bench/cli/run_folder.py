@@ -47,6 +47,11 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
     write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
+def release(folder: Path) -> None:
+    """Give `folder` up: what was logged stays until another run claims it, of whatever config."""
+    (folder / CONFIG).unlink(missing_ok=True)
+
+
 def remove_if_empty(folder: str | Path, root: str | Path) -> None:
     """Remove `folder` and those above it, below `root`, as long as they are empty."""
     folder, root = Path(folder).absolute(), Path(root).absolute()

@@ -16,13 +16,18 @@ def sample(image: Tensor, points: Tensor, kernel: Kernel = "bilinear", padding: 
     pixel ("border"). Reading is done in float32 at least: half precision loses sub-pixel positions.
     Raises ValueError for an unknown kernel or padding.
     """
-    if kernel not in get_args(Kernel):
-        raise ValueError(f"unknown sampling kernel {kernel!r}: use one of {', '.join(get_args(Kernel))}")
-    if padding not in get_args(Padding):
-        raise ValueError(f"unknown padding {padding!r}: use one of {', '.join(get_args(Padding))}")
+    check_sampling(kernel, padding)
     precise = torch.promote_types(image.dtype, torch.float32)
     with torch.autocast(image.device.type, enabled=False):
         read = torch.nn.functional.grid_sample(
             image.to(precise), points.to(precise), mode=kernel, padding_mode=padding, align_corners=False
         )
     return read.to(image.dtype)
+
+
+def check_sampling(kernel: str, padding: str) -> None:
+    """Raise ValueError for a kernel or a padding that `sample` does not know."""
+    if kernel not in get_args(Kernel):
+        raise ValueError(f"unknown sampling kernel {kernel!r}: use one of {', '.join(get_args(Kernel))}")
+    if padding not in get_args(Padding):
+        raise ValueError(f"unknown padding {padding!r}: use one of {', '.join(get_args(Padding))}")

@@ -87,3 +87,32 @@ def test_a_misspelt_command_line_does_not_wait_for_torch():
     sentence, torch_is_loaded = done.stdout.splitlines()
     assert sentence.startswith("stn-train: there is no key modle: did you mean model?")
     assert torch_is_loaded == "False"
+
+
+@pytest.mark.parametrize("tag", ["a/b", "../x", ".hidden"])
+def test_a_tag_that_would_leave_the_folder_scheme_is_refused(stn_train, tag):
+    result = stn_train(f"tag={tag}", "recipe=smoke", "model=fcn")
+    assert result.code == 1
+    assert f"tag={tag} is no word for a folder's name" in result.err
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.units=-3", "model cannot be built"),
+        ("data.distortion=null", "data cannot be built"),
+        ("seed=-1", "seed=-1 is out of range"),
+    ],
+)
+def test_values_that_make_no_sense_are_answered_in_a_sentence(stn_train, override, words):
+    result = stn_train("model=fcn", "recipe=smoke", override)
+    assert result.code == 1
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+def test_an_unknown_sampling_kernel_is_refused_before_the_folder_is_claimed(stn_train, tmp_path):
+    result = stn_train("recipe=smoke", "model.kernel=foo")
+    assert result.code == 1
+    assert "unknown sampling kernel 'foo'" in result.err
+    assert not list(tmp_path.rglob("config.yaml"))

@@ -182,6 +182,8 @@ def test_a_run_that_diverges_exits_1_with_advice_and_without_a_record(stn_train,
     assert last.startswith("stn-train: diverged between steps ")
     assert last.endswith("lower recipe.optimiser.lr, set recipe.clip_norm=1, or use recipe.precision=fp32")
     assert not (FCN_FOLDER / "result.json").exists()
+    assert stn_train(*FCN, "recipe/optimiser=sgd").code == 0, "the advice can be followed in the same folder"
+    assert (FCN_FOLDER / "result.json").exists()
 
 
 REFUSED = {
