@@ -24,7 +24,7 @@ from torchvision import transforms
 
 from stn_bench.cli.build import build
 from stn_bench.data.sources import load_mnist
-from stn_bench.models.patch_convolution import PatchConvolution
+from stn_bench.models.classifiers import ConvolutionStage
 from stn_bench.results.record import read_record
 from stn_bench.tasks import Classification
 from stn_bench.training.allocator import keep_freed_memory
@@ -53,13 +53,13 @@ class PILDigits(Dataset[tuple[Tensor, int]]):
 
 
 def plain_convolutions(model: nn.Module) -> nn.Module:
-    """The same network with the library's convolution in the place of ours, in its usual layout."""
-    for module in model.modules():
+    """The same network with the library's layers in the place of ours, in its usual layout."""
+    for module in list(model.modules()):
         for name, child in module.named_children():
-            if isinstance(child, PatchConvolution):
-                plain = nn.Conv2d(child.in_channels, child.out_channels, child.kernel_size)  # type: ignore[arg-type]
-                plain.load_state_dict(child.state_dict())
-                setattr(module, name, plain)
+            if isinstance(child, ConvolutionStage):
+                convolution = nn.Conv2d(child.in_channels, child.out_channels, child.kernel_size)  # type: ignore[arg-type]
+                convolution.load_state_dict(child.state_dict())
+                setattr(module, name, nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)))
     return model.to(memory_format=torch.contiguous_format)
 
 

@@ -4,10 +4,22 @@ import pytest
 import torch
 from torch import nn
 
-from stn_bench.models.patch_convolution import PatchConvolution
+from stn_bench.models.classifiers import ConvolutionStage
+from stn_bench.models.patch_convolution import convolve
 
 FILTERS, KERNEL = 6, 5
 SIZES = pytest.mark.parametrize("size", [(1, 28, 28), (4, 20, 28), (3, 5, 5), (2, 5, 11)], ids=str)
+
+
+class PatchConvolution(nn.Conv2d):
+    """`convolve` with a bias, to be compared with `nn.Conv2d` as a whole."""
+
+    def __init__(self, filters, kernel_size):
+        super().__init__(1, filters, kernel_size)
+
+    def forward(self, images):
+        features = convolve(images, self.weight)
+        return features + self.bias.to(features.dtype)[:, None, None]
 
 
 def pair():
@@ -98,3 +110,17 @@ def test_the_gradient_passes_through_to_what_made_the_images():
         convolution((random_images(4, 20, 28) + shift).square()).square().sum().backward()
         found.append(shift.grad)
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(28, 28), (21, 20), (13, 30)], ids=str)
+def test_a_stage_equals_convolution_relu_and_pooling_in_every_gradient(channels, size):
+    torch.manual_seed(1)
+    ours = ConvolutionStage(channels, FILTERS, KERNEL)
+    plain = nn.Sequential(nn.Conv2d(channels, FILTERS, KERNEL), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True))
+    plain[0].load_state_dict(ours.state_dict())
+    images = torch.rand(3, channels, *size)
+    found, expected = values_and_gradients(ours, images), values_and_gradients(plain, images)
+    for name in ("features", "images", "weight", "bias"):
+        other = name if name in expected else f"0.{name}"
+        torch.testing.assert_close(found[name], expected[other], rtol=1e-5, atol=1e-4)
