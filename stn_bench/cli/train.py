@@ -29,7 +29,8 @@ def main() -> None:
     try:
         decorated()
     except KeyboardInterrupt:
-        sys.exit("stn-train: interrupted; the same command starts the unfinished run again")
+        print("stn-train: interrupted; the same command starts the unfinished run again", file=sys.stderr)
+        sys.exit(130)  # as a shell says of a command ended by Ctrl-C
     except Exception as error:
         sentence = explain(error, sys.argv[1:])
         if sentence is None:

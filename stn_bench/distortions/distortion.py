@@ -1,12 +1,14 @@
 """What a random warp that makes data is: it draws its numbers, and turns numbers into points."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Generator, Tensor
 
 from stn_bench.geometry import pixel_grid, sample
 
 
-class Distortion:
+class Distortion(ABC):
     """A family of random warps of images of `input_size` to a canvas of `output_size`, both (height, width) in pixels.
 
     A subclass gives `names`, `draw` and `points`. What was drawn is kept by whoever drew it, so the warp that
@@ -21,13 +23,13 @@ class Distortion:
         self.output_size = self.input_size if output_size is None else (output_size[0], output_size[1])
         self._grids: dict[torch.device, Tensor] = {}
 
+    @abstractmethod
     def draw(self, n: int, generator: Generator) -> Tensor:
         """Parameters (n, P) of n warps, float32, on the generator's device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def points(self, parameters: Tensor) -> Tensor:
         """Where in the image each pixel of the canvas looks: parameters (B, P) -> (B, H', W', 2)."""
-        raise NotImplementedError
 
     def __call__(self, images: Tensor, parameters: Tensor) -> Tensor:
         """Images (B, C, H, W) as parameters (B, P) distort them: (B, C, H', W'), bilinear, 0 outside."""

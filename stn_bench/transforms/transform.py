@@ -1,5 +1,7 @@
 """What a warp that a network can predict is: numbers and points in, points out."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ class NoClosedFormInverse(ValueError):
     """Raised by `inverse_points` of a warp whose inverse has no closed form."""
 
 
-class Transform(nn.Module):
+class Transform(nn.Module, ABC):
     """A family of warps, each a function of P parameters and of points, linear in constants of the points.
 
     A subclass gives `num_params`, `identity`, `basis` and `coefficients`; a warp that is not a plain linear
@@ -20,17 +22,17 @@ class Transform(nn.Module):
     num_params: int
     """P, how many numbers fix one warp."""
 
+    @abstractmethod
     def identity(self) -> Tensor:
         """The parameters (P,) that leave every point where it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def basis(self, points: Tensor) -> Tensor:
         """The functions of the points (H, W, 2) or (B, H, W, 2) that warps combine: (..., M). Constant in theta."""
-        raise NotImplementedError
 
+    @abstractmethod
     def coefficients(self, theta: Tensor) -> Tensor:
         """The weights (B, D, M) of the basis functions for parameters `theta` (B, P)."""
-        raise NotImplementedError
 
     def warp(self, theta: Tensor, basis: Tensor) -> Tensor:
         """The warped points (B, H, W, 2) from parameters (B, P) and the `basis` of the points."""

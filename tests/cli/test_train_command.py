@@ -374,7 +374,7 @@ def test_ctrl_c_says_how_to_go_on(stn_train, few_files, monkeypatch):
 
     monkeypatch.setattr("stn_bench.cli.job.run", interrupted)
     said = stn_train(*FCN)
-    assert said.code == 1
+    assert said.code == 130
     assert said.err.endswith("stn-train: interrupted; the same command starts the unfinished run again\n")
 
 
