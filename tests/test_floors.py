@@ -12,6 +12,7 @@ FLOORS = {
     "transforms": 2,
     "distortions": 3,
     "spatial_transformer": 4,
+    "convolution": 4,
     "models": 5,
     "data": 6,
     "tasks": 7,

@@ -65,5 +65,8 @@ def combine(basis: Tensor, coefficients: Tensor) -> Tensor:
     for D outputs; returns (B, H, W, D).
     """
     height, width = basis.shape[-3:-1]
-    flat = basis.flatten(-3, -2)  # (..., HW, M)
-    return (flat @ coefficients.mT).unflatten(-2, (height, width))
+    if basis.ndim == 3:
+        # one product for the whole batch; each of the D outputs lies in memory as an image of its own
+        combined = coefficients.flatten(0, 1) @ basis.flatten(0, 1).mT  # (B D, HW)
+        return combined.view(*coefficients.shape[:2], height, width).permute(0, 2, 3, 1)
+    return (basis.flatten(1, 2) @ coefficients.mT).unflatten(1, (height, width))

@@ -2,11 +2,10 @@
 
 from math import ceil
 
-import torch
 from torch import Tensor, nn
 
 from stn_bench.models.budget import widest
-from stn_bench.models.patch_convolution import convolve
+from stn_bench.models.stage import ConvolutionStage
 
 BUDGET = 400_000
 """About the number of parameters that each of the paper's models has (section 4.1)."""
@@ -73,22 +72,7 @@ class CNN(nn.Module):
         self.conv1 = ConvolutionStage(channels, filters, first)
         self.conv2 = ConvolutionStage(filters, filters, second)
         self.classify = nn.Linear(filters * size[0] * size[1], classes)
-        # the layout in which both convolutions and the pooling are fastest
-        self.conv2.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes)."""
         return self.classify(self.conv2(self.conv1(images)).flatten(1))
-
-
-class ConvolutionStage(nn.Conv2d):
-    """Convolution, ReLU and 2x2 max pooling that keeps a last odd row and column: (B, C, H, W) to half of H, W.
-
-    Bias and ReLU come after the pooling: the same result, as both are monotonic, on a quarter of the pixels.
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features (B, F, ceil((H - k + 1) / 2), ceil((W - k + 1) / 2))."""
-        assert self.bias is not None
-        features = nn.functional.max_pool2d(convolve(images, self.weight), 2, ceil_mode=True)
-        return (features + self.bias.to(features.dtype)[:, None, None]).relu()

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from stn_bench.models.stage import ConvolutionStage
+
 
 class FullyConnectedLocaliser(nn.Sequential):
     """Fully connected layers with ReLUs: images (B, C, H, W) to features (B, `features`). The paper's: three of 32."""
@@ -37,12 +39,11 @@ class ConvolutionalLocaliser(nn.Module):
             raise ValueError(f"images of {image_shape[1:]} pixels are too small for this localiser: at least 28 x 28")
         self.features = features
         self.downsample = nn.AvgPool2d(2)
-        self.conv1 = nn.Conv2d(channels, filters, self.kernel_size)
-        self.conv2 = nn.Conv2d(filters, filters, self.kernel_size)
+        self.conv1 = ConvolutionStage(channels, filters, self.kernel_size, ceil_mode=False)
+        self.conv2 = ConvolutionStage(filters, filters, self.kernel_size, pool=False)
         self.connect = nn.Linear(filters * height * width, features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, `features`)."""
-        maps = nn.functional.max_pool2d(self.conv1(self.downsample(images)), 2).relu()
-        maps = self.conv2(maps).relu()
+        maps = self.conv2(self.conv1(self.downsample(images)))
         return self.connect(maps.flatten(1)).relu()

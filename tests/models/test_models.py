@@ -121,8 +121,10 @@ def test_the_convolutional_localiser_downsamples_convolves_pools_convolves_and_c
 
     def plain(images):
         features = nn.functional.avg_pool2d(images, 2)
-        features = nn.functional.max_pool2d(localiser.conv1(features).relu(), 2)
-        return localiser.connect(localiser.conv2(features).relu().flatten(1)).relu()
+        features = nn.functional.conv2d(features, localiser.conv1.weight, localiser.conv1.bias).relu()
+        features = nn.functional.max_pool2d(features, 2)
+        features = nn.functional.conv2d(features, localiser.conv2.weight, localiser.conv2.bias).relu()
+        return localiser.connect(features.flatten(1)).relu()
 
     assert_same_with_gradients(localiser, plain, torch.rand(4, *shape))
 

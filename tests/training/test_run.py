@@ -84,7 +84,9 @@ def test_held_out_digits_are_looked_at_after_each_epoch(make_data, make_model, m
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_network_learns(make_data, make_model, make_recipe, notes, precision):
-    outcome = run(make_model(), make_data(), make_recipe(epochs=12, precision=precision), 1, notes)
+    # with SGD, whether the transformer helps in so few steps hangs on rounding
+    recipe = make_recipe(lr=0.01, optimiser=torch.optim.AdamW, epochs=5, precision=precision)
+    outcome = run(make_model(), make_data(), recipe, 1, notes)
     losses = list(notes.numbers["train/loss"].values())
     assert losses[-1] < 0.5 * losses[0]
     assert outcome.evaluation.error < 0.5

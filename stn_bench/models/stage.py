@@ -1,0 +1,27 @@
+"""A convolution, with its ReLU and its pooling."""
+
+from torch import Tensor, nn
+
+from stn_bench.convolution import convolve, max_pool
+
+
+class ConvolutionStage(nn.Conv2d):
+    """Convolution, ReLU and, if `pool`, 2x2 max pooling: (B, C, H, W) to (B, F, H - k + 1, W - k + 1) or half of that.
+
+    Stride 1, no padding. `ceil_mode`: whether pooling keeps a last odd row and column. Bias and ReLU come after the
+    pooling: the same result, as both are monotonic, on a quarter of the pixels.
+    """
+
+    def __init__(
+        self, channels: int, filters: int, kernel_size: int, pool: bool = True, ceil_mode: bool = True
+    ) -> None:
+        super().__init__(channels, filters, kernel_size)
+        self.pool, self.ceil_mode = pool, ceil_mode
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features."""
+        features = convolve(images, self.weight)
+        if self.pool:
+            features = max_pool(features, self.ceil_mode)
+        assert self.bias is not None
+        return (features + self.bias.to(features.dtype)[:, None, None]).relu()

@@ -1,0 +1,226 @@
+"""Convolution and pooling are the library's: forwards, in every gradient, in every precision, in every shape."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from stn_bench.convolution import convolve, frequencies, max_pool, patches
+from stn_bench.models import CNN, ConvolutionalLocaliser, TransformedClassifier
+from stn_bench.models.stage import ConvolutionStage
+from stn_bench.transforms import Affine
+
+# images (B, C, H, W), filters, kernel: each way of convolving, on even, odd, small and oblong images
+WAYS = {
+    "patches": [(1, 1, 28, 28, 6, 5), (4, 1, 20, 28, 6, 9), (3, 1, 21, 21, 2, 9), (2, 1, 5, 11, 6, 5)],
+    "matrix": [(3, 1, 5, 5, 6, 5), (4, 7, 7, 7, 5, 7), (2, 20, 5, 5, 20, 5)],
+    "frequencies": [(3, 60, 10, 10, 64, 7), (2, 70, 11, 14, 50, 7), (3, 64, 17, 17, 48, 7)],
+    "library": [(2, 3, 28, 28, 6, 5), (2, 20, 8, 8, 20, 5), (2, 4, 9, 9, 4, 3)],
+}
+SHAPES = [(way, shape) for way, shapes in WAYS.items() for shape in shapes]
+EACH_WAY = pytest.mark.parametrize(("way", "shape"), SHAPES, ids=lambda value: str(value).replace(" ", ""))
+POOLED = pytest.mark.parametrize("size", [(20, 20), (13, 13), (17, 17), (4, 7), (5, 2), (2, 2)], ids=str)
+
+
+def tensors(shape, dtype=torch.float64):
+    """Images and weights of a shape, the same ones at each call."""
+    batch, channels, height, width, filters, kernel = shape
+    generator = torch.Generator().manual_seed(2)
+    images = torch.rand(batch, channels, height, width, generator=generator, dtype=torch.float64)
+    weight = torch.randn(filters, channels, kernel, kernel, generator=generator, dtype=torch.float64)
+    return images.to(dtype), (weight / channels**0.5 / kernel).to(dtype)
+
+
+def with_gradients(compute, *inputs):
+    """What `compute` makes of the inputs, and the gradients of a loss that tells all its numbers apart."""
+    inputs = [tensor.detach().clone().requires_grad_() for tensor in inputs]
+    result = compute(*inputs)
+    weights = torch.randn(result.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    (result * weights.to(result.dtype)).sum().backward()
+    return [result.detach(), *(tensor.grad for tensor in inputs)]
+
+
+def taken(shape):
+    """The way that a convolution of these shapes takes."""
+    _, channels, height, width, filters, kernel = shape
+    if (height, width) == (kernel, kernel):
+        return "matrix"
+    if channels == 1:
+        return "patches"
+    return "frequencies" if frequencies.pay((height, width), kernel, filters, channels) else "library"
+
+
+@EACH_WAY
+def test_every_way_of_convolving_is_tested(way, shape, monkeypatch):
+    called = []
+    monkeypatch.setattr(patches, "convolve", lambda *a, f=patches.convolve: called.append("patches") or f(*a))
+    monkeypatch.setattr(
+        frequencies, "convolve", lambda *a, f=frequencies.convolve: called.append("frequencies") or f(*a)
+    )
+    monkeypatch.setattr(functional, "conv2d", lambda *a, f=functional.conv2d: called.append("library") or f(*a))
+    convolve(*tensors(shape))
+    assert (called or ["matrix"]) == [way] == [taken(shape)]
+
+
+@EACH_WAY
+def test_convolution_is_the_library_s_in_double_precision(way, shape):
+    for ours, library in zip(
+        with_gradients(convolve, *tensors(shape)), with_gradients(functional.conv2d, *tensors(shape)), strict=True
+    ):
+        torch.testing.assert_close(ours, library, rtol=1e-11, atol=1e-11)
+
+
+@EACH_WAY
+def test_convolution_is_the_library_s_to_rounding_in_single_precision(way, shape):
+    exact = with_gradients(functional.conv2d, *tensors(shape))
+    for ours, expected in zip(with_gradients(convolve, *tensors(shape, torch.float32)), exact, strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours.double(), expected, rtol=0, atol=4e-6 * float(expected.abs().max()))
+
+
+@EACH_WAY
+def test_under_autocast_convolution_errs_by_rounding_to_bfloat16_as_the_library_does(way, shape):
+    images, weight = (tensor.bfloat16().float() for tensor in tensors(shape))  # so that the inputs are exact
+    exact = with_gradients(functional.conv2d, images.double(), weight.double())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert convolve(images, weight).dtype == torch.bfloat16
+        found, library = with_gradients(convolve, images, weight), with_gradients(functional.conv2d, images, weight)
+    for ours, theirs, expected in zip(found, library, exact, strict=True):
+        scale = expected.square().mean().sqrt()
+        errors = [float((result - expected).square().mean().sqrt() / scale) for result in (ours, theirs)]
+        # 8 bits; a transform there and one back round twice more than the library does
+        assert errors[0] <= 0.012, errors
+        assert errors[1] <= 0.012, errors
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_the_gradients_that_are_asked_for_are_made(way):
+    images, weight = tensors(WAYS[way][0])
+    expected = with_gradients(convolve, images, weight)[1:]
+    for asked in (0, 1):
+        inputs = [images.clone(), weight.clone()]
+        inputs[asked].requires_grad_()
+        result = convolve(*inputs)
+        weights = torch.randn(result.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+        (result * weights).sum().backward()
+        torch.testing.assert_close(inputs[asked].grad, expected[asked], rtol=1e-12, atol=1e-12)
+        assert inputs[1 - asked].grad is None
+
+
+def test_bfloat16_gradients_of_images_are_summed_over_patches_in_float32():
+    images = torch.ones(1, 1, 28, 28, dtype=torch.bfloat16).requires_grad_()
+    weight = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(1)).bfloat16()
+    convolve(images, weight).sum().backward()
+    # with one filter there is nothing to round but the sum over the patches that have a pixel
+    exact = functional.conv_transpose2d(torch.ones(1, 1, 20, 20).double(), weight.double())
+    assert torch.equal(images.grad, exact.bfloat16())
+
+
+@EACH_WAY
+def test_images_may_be_a_view_of_others(way, shape):
+    images, weight = tensors(shape)
+    expected = functional.conv2d(images, weight)
+    wide = functional.pad(images, (2, 3, 1, 0)).repeat_interleave(2, dim=0)
+    for view in (wide[1::2, :, 1:, 2:-3], images.mT.contiguous().mT, images.to(memory_format=torch.channels_last)):
+        assert torch.equal(view, images)
+        torch.testing.assert_close(convolve(view, weight), expected, rtol=1e-11, atol=1e-11)
+    one = images[:1].expand(len(images), -1, -1, -1)
+    torch.testing.assert_close(convolve(one, weight), functional.conv2d(one, weight), rtol=1e-11, atol=1e-11)
+
+
+@EACH_WAY
+def test_a_convolution_first_made_in_inference_serves_training_next(way, shape):
+    frequencies.fourier.cache_clear()
+    with torch.inference_mode():
+        convolve(*tensors(shape))
+    assert all(gradient.isfinite().all() for gradient in with_gradients(convolve, *tensors(shape)))
+
+
+def test_kernels_that_are_not_square_are_the_library_s():
+    images, weight = torch.rand(2, 1, 9, 9), torch.rand(3, 1, 3, 5)
+    assert torch.equal(convolve(images, weight), functional.conv2d(images, weight))
+
+
+def test_the_second_convolutions_of_the_paper_s_networks_pay_in_the_frequency_domain():
+    assert taken((256, 89, 10, 10, 89, 7)) == "frequencies"  # 28 x 28
+    assert taken((256, 85, 17, 17, 85, 7)) == "frequencies"  # 42 x 42
+    assert taken((256, 87, 7, 7, 87, 7)) == "matrix"  # 21 x 21
+
+
+# Pooling
+
+
+@POOLED
+@pytest.mark.parametrize("ceil_mode", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_pooling_is_the_library_s_to_the_bit_even_where_pixels_are_equal(size, ceil_mode, dtype, levels):
+    generator = torch.Generator().manual_seed(1)
+    images = (torch.randint(-levels, levels, (3, 4, *size), generator=generator) / 8).to(dtype)
+
+    def ours(images):
+        return max_pool(images.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1), ceil_mode)
+
+    def library(images):
+        return functional.max_pool2d(images, 2, ceil_mode=ceil_mode)
+
+    for found, expected in zip(with_gradients(ours, images), with_gradients(library, images), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_pooling_tells_the_smallest_differences_apart():
+    tiny = torch.finfo(torch.bfloat16).smallest_normal
+    close = torch.tensor([tiny, tiny * 1.0078125, -tiny, 0.0], dtype=torch.bfloat16)
+    for order in ([0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0], [2, 3, 0, 1]):
+        windows = close[order].view(2, 2, 1, 1).requires_grad_()  # (H, W, B, C)
+        max_pool(windows.permute(2, 3, 0, 1)).sum().backward()
+        assert windows.grad.flatten().argmax() == order.index(1)
+        assert windows.grad.sum() == 1
+
+
+def test_images_that_lie_otherwise_in_memory_are_pooled_by_the_library():
+    images = torch.rand(2, 3, 6, 6)
+    assert torch.equal(max_pool(images), functional.max_pool2d(images, 2))
+
+
+# Whole networks, against their plain equivalent
+
+
+def plain(network):
+    """The same network of the library's layers: convolution, ReLU, pooling."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, ConvolutionStage):
+                convolution = nn.Conv2d(child.in_channels, child.out_channels, child.kernel_size).to(child.weight)
+                convolution.load_state_dict(child.state_dict())
+                pool = nn.MaxPool2d(2, ceil_mode=child.ceil_mode) if child.pool else nn.Identity()
+                setattr(module, name, nn.Sequential(convolution, nn.ReLU(), pool))
+    return network
+
+
+@pytest.mark.parametrize("side", [28, 42])
+@pytest.mark.parametrize("transformed", [False, True])
+def test_networks_are_their_plain_equivalents_in_every_gradient(side, transformed):
+    def build():
+        torch.manual_seed(1)
+        if not transformed:
+            return CNN((1, side, side), 10, filters=40).double()
+        network = TransformedClassifier(
+            (1, side, side), 10, ConvolutionalLocaliser, Affine(), CNN, parameters_budget=10**5
+        )
+        nn.init.normal_(network.transformer.regression.weight, std=0.1)
+        return network.double()
+
+    images = torch.rand(4, 1, side, side, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = []
+    for network in (build(), plain(build())):
+        seen = images.clone().requires_grad_()
+        loss = functional.cross_entropy(network(seen), torch.arange(4))
+        loss.backward()
+        gradients = {name.replace(".0.", "."): parameter.grad for name, parameter in network.named_parameters()}
+        found.append({"loss": loss.detach(), "images": seen.grad, **gradients})
+    assert found[0].keys() == found[1].keys()
+    for name, ours in found[0].items():
+        torch.testing.assert_close(
+            ours, found[1][name], rtol=1e-8, atol=1e-10, msg=lambda text, at=name: f"{at}: {text}"
+        )
