@@ -1,0 +1,262 @@
+"""How fast the parts of a run are, beside what most people write and beside what the machine allows.
+
+    python scripts/benchmark.py [--rows WORD ...] [--json FILE]
+
+Every comparison is made in turns (A B A B A B), each side in a process of its own that is kept between its turns;
+printed are medians and their ratio. Only ratios hold: machines differ, and so does one machine from hour to hour.
+"""
+
+import argparse
+import datetime
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import measures
+from tabulate import tabulate
+
+TURNS = 3
+MARGIN = {True: "at most", False: "at least"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    unit: str
+    ours: float
+    baseline: float | None
+    figure: float
+    """What is compared with the target: a ratio, or an absolute number where there is no baseline."""
+    target: float
+    at_most: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is."""
+        return self.figure <= self.target if self.at_most else self.figure >= self.target
+
+
+class Contestant:
+    """A process that measures by name, when it is its turn; used in a `with` statement."""
+
+    def __init__(self, make: str, *arguments: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, child = context.Pipe()
+        self.process = context.Process(target=_serve, args=(child, make, arguments))
+
+    def __enter__(self) -> "Contestant":
+        self.process.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pipe.send(None)
+        self.process.join(10)
+        self.process.kill()
+
+    def measure(self, name: str, seconds: float) -> float:
+        """How many of its units a second `name` does. Raises RuntimeError where the process fails."""
+        self.pipe.send((name, seconds))
+        if not self.pipe.poll(300):
+            raise RuntimeError(f"{name} did not answer within 300 s")
+        return float(self.pipe.recv())
+
+
+def _serve(pipe: Connection, make: str, arguments: Sequence[str]) -> None:
+    made: Mapping[str, Iterator[int]] = getattr(measures, make)(*arguments)
+    fresh = set(made)
+    while (asked := pipe.recv()) is not None:
+        name, seconds = asked
+        if name in fresh:
+            for _ in range(3):  # caches, lazy initialisation
+                next(made[name])
+            fresh.remove(name)
+        next(made[name])  # back into its caches after the other's turn
+        started, units = time.perf_counter(), 0
+        while (passed := time.perf_counter() - started) < seconds:
+            units += next(made[name])
+        pipe.send(units / passed)
+
+
+def in_turns(sides: Mapping[str, tuple[Contestant, str]], seconds: float) -> dict[str, float]:
+    """The median speed of each side, measured in turns."""
+    seen: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(TURNS):
+        for side, (contestant, name) in sides.items():
+            seen[side].append(contestant.measure(name, seconds))
+    return {side: statistics.median(speeds) for side, speeds in seen.items()}
+
+
+def distortions() -> Iterator[Row]:
+    """Drawing and warping, against torchvision's transforms in a DataLoader."""
+    for name in ("r", "rts", "p", "e"):
+        with Contestant("loader", name) as plain, Contestant("drawing", name) as ours:
+            speed = in_turns({"plain": (plain, "batches"), "ours": (ours, "batches")}, 1.0)
+        ratio = speed["ours"] / speed["plain"]
+        yield Row(f"draw and warp {name.upper()}", "images/s", speed["ours"], speed["plain"], ratio, 15)
+
+
+def training() -> Iterator[Row]:
+    """Training end to end, against the plain loop."""
+    cells = {"ST-CNN affine": "cnn_stn", "FCN": "fcn", "ST-FCN affine": "fcn_stn"}
+    for words, model in cells.items():
+        seconds = 4.0 if model == "cnn_stn" else 2.0
+        with Contestant("plain_loop", model, "r") as plain, Contestant("our_loops", model, "r") as ours:
+            sides = {"plain": (plain, "steps"), "fast": (ours, "fast")}
+            if model == "cnn_stn":
+                sides["fp32"] = ours, "fp32"
+            speed = in_turns(sides, seconds)
+        for side in ("fast", "fp32"):
+            if side in speed:
+                target = 2.5 if side == "fp32" else 6
+                what = f"train {words} on R" + (", in fp32" if side == "fp32" else "")
+                yield Row(what, "images/s", speed[side], speed["plain"], speed[side] / speed["plain"], target)
+
+
+def steps() -> Iterator[Row]:
+    """A step's arithmetic against a large matrix product's, and a transformer's step against its classifier's."""
+    for precision in ("bf16", "fp32"):
+        for side in (28, 42):
+            with Contestant("steps", str(side), precision) as ours:
+                names = ("product", "cnn", "classifier", "affine", "projective", "tps")
+                speed = in_turns({name: (ours, name) for name in names}, 0.8)
+            flop = measures.step_flop(side)
+            place = f"{side}x{side}, {precision}"
+            for name, words in {"cnn": "CNN", "affine": "ST-CNN affine"}.items():
+                done = flop[name] * speed[name] / 1e9
+                bound = speed["product"]
+                yield Row(f"arithmetic of a step of {words}, {place}", "GFLOP/s", done, bound, done / bound, 0.5)
+            for name in ("affine", "projective", "tps"):
+                ours_ms, alone_ms = 1000 / speed[name], 1000 / speed["classifier"]
+                limit = 1.2 if name == "tps" else 1.15
+                what = f"step of ST-CNN {name} beside its classifier alone, {place}"
+                yield Row(what, "ms", ours_ms, alone_ms, ours_ms / alone_ms, limit, at_most=True)
+
+
+def splines() -> Iterator[Row]:
+    """Thin-plate points from theta, against solving each image's system."""
+    with Contestant("splines") as ours:
+        speed = in_turns({name: (ours, name) for name in ("solved", "ours")}, 1.0)
+    ratio = speed["ours"] / speed["solved"]
+    yield Row("thin-plate points from theta, 28x28", "images/s", speed["ours"], speed["solved"], ratio, 50)
+
+
+def sweeps() -> Iterator[Row]:
+    """Two cells through a sweep, a core each, against one after the other, all cores each."""
+    command = ["model=cnn_stn", "transform=affine", "seed=1,2", "recipe.epochs=null", "recipe.steps=400", "-m"]
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(2):
+        for jobs, seen in seconds.items():
+            seen.append(_run(*command, f"hydra.launcher.jobs={jobs}").seconds)
+    alone, together = (statistics.median(seen) for seen in seconds.values())
+    yield Row("two cells side by side in a sweep", "s", together, alone, alone / together, 1.15)
+
+
+def commands() -> Iterator[Row]:
+    """What one waits for, and the memory of one run."""
+    help_seconds = statistics.median(_run("--help").seconds for _ in range(TURNS))
+    yield Row("stn-train --help", "s", help_seconds, None, help_seconds, 0.6, at_most=True)
+    short = ("recipe.epochs=null", "recipe.steps=1")
+    first = statistics.median(_run("data=r", *short, until="epoch").seconds for _ in range(TURNS))
+    yield Row("start of a run to its first step", "s", first, None, first, 6, at_most=True)
+    for name in ("r", "rts", "p", "e"):
+        memory = max(
+            _run(f"data={name}", *cell, "recipe=smoke").gibibytes
+            for cell in (("model=cnn",), ("model=cnn_stn", "transform=tps"))
+        )
+        limit = 1.6 if name == "rts" else 1.2
+        yield Row(f"peak memory of a run on {name.upper()}", "GiB", memory, None, memory, limit, at_most=True)
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a command used."""
+
+    seconds: float
+    gibibytes: float
+
+
+def _run(*arguments: str, until: str | None = None) -> Used:
+    """Run stn-train in an empty folder; `until`: the word with which the line begins that ends the measurement."""
+    command = shutil.which("stn-train", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    assert command is not None, "stn-train is not installed: pip install -e ."
+    with tempfile.TemporaryDirectory() as folder:
+        output = () if "--help" in arguments else (f"output={folder}",)
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [command, *arguments, *output], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        said, seconds = [], None
+        for line in process.stderr:
+            said.append(line)
+            if until is not None and seconds is None and line.startswith(until):
+                seconds = time.perf_counter() - started
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = seconds or time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"stn-train {' '.join(arguments)} failed:\n{''.join(said)}")
+    return Used(seconds, usage.ru_maxrss / 2**20)
+
+
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    part.__name__: part for part in (distortions, training, steps, splines, sweeps, commands)
+}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in Markdown."""
+    lines = []
+    for row in rows:
+        number = ",.0f" if row.ours >= 100 else ".2f"
+        figure = f"{row.figure:.2f}" if row.figure < 10 else f"{row.figure:.0f}"
+        lines.append(
+            [
+                row.what,
+                f"{row.ours:{number}} {row.unit}",
+                "" if row.baseline is None else f"{row.baseline:{number}} {row.unit}",
+                figure + ("" if row.baseline is None else "x"),
+                f"{MARGIN[row.at_most]} {row.target:g}" + ("" if row.met else " (missed)"),
+            ]
+        )
+    return tabulate(lines, ["", "ours", "baseline", "figure", "target"], "github", disable_numparse=True)
+
+
+def main() -> None:
+    """Measure, print the table, write it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rows", nargs="+", choices=PARTS, default=list(PARTS), help="which parts; default: all")
+    parser.add_argument("--json", type=Path, help="file to write the rows to")
+    options = parser.parse_args()
+    started, rows = time.perf_counter(), []
+    for part in options.rows:
+        for row in PARTS[part]():
+            rows.append(row)
+            print(f"{row.what}: {row.figure:.3g}", file=sys.stderr, flush=True)
+    print(table(rows))
+    if options.json:
+        found = {
+            "command": "python scripts/benchmark.py " + " ".join(sys.argv[1:]),
+            "machine": {"cpu": measures.processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "versions": measures.versions(),
+            "measured_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - started),
+            "rows": [asdict(row) | {"met": row.met} for row in rows],
+        }
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

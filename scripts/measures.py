@@ -1,0 +1,178 @@
+"""What the benchmark measures: endless generators, each step of which tells how many units it did."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import plain
+import torch
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.flop_counter import FlopCounterMode
+
+from stn_bench import schema
+from stn_bench.cli.build import build
+from stn_bench.geometry import pixel_grid, thin_plate
+from stn_bench.models import CNN
+from stn_bench.tasks import Classification
+from stn_bench.training.allocator import keep_freed_memory
+from stn_bench.training.steps import train_steps
+from stn_bench.transforms import ThinPlateSpline
+
+Measures = Mapping[str, Iterator[int]]
+BATCH = 256
+SIZE = 4096
+"""Rows and columns of the large matrix product."""
+
+
+def loader(distortion: str) -> Measures:
+    """Images from a DataLoader."""
+    return {"batches": (len(labels) for _, labels in plain.batches(distortion))}
+
+
+def drawing(distortion: str) -> Measures:
+    """Images as a run draws them."""
+    keep_freed_memory()
+    data = build(config(f"data={distortion}").data, "data")
+    return {"batches": (len(labels) for _, labels in _without_end(data, BATCH))}
+
+
+def plain_loop(model: str, distortion: str) -> Measures:
+    """Images trained on in the loop that most people write."""
+    return {"steps": plain.loop(network(config(f"model={model}", f"data={distortion}")), distortion)}
+
+
+def our_loops(model: str, distortion: str) -> Measures:
+    """Images trained on as a run does, with recipe `fast`, and with the same in single precision."""
+    keep_freed_memory()
+
+    def loop(*overrides: str) -> Iterator[int]:
+        cfg = config(f"model={model}", f"data={distortion}", *overrides)
+        data = build(cfg.data, "data")
+        return train(cfg, network(cfg), _without_end(data, cfg.recipe.batch_size))
+
+    return {"fast": loop(), "fp32": loop("recipe.precision=fp32")}
+
+
+def steps(side: str, precision: str) -> Measures:
+    """Steps on a batch at hand, of the CNN, of ST-CNNs and of their classifier alone; and a large matrix product."""
+    keep_freed_memory()
+    shape = (1, int(side), int(side))
+    batch = torch.rand(BATCH, *shape), torch.randint(10, (BATCH,))
+    cfg = config(f"recipe.precision={precision}")
+    transformed = {
+        transform: build(config(f"transform={transform}").model, "model", image_shape=shape, classes=10)
+        for transform in ("affine", "projective", "tps")
+    }
+    networks: dict[str, nn.Module] = {"cnn": CNN(shape, 10), **transformed}
+    classifier_shape = shape if int(side) <= 28 else (1, int(side) // 2, int(side) // 2)
+    networks["classifier"] = CNN(classifier_shape, 10, filters=transformed["affine"].width)
+    pooled = nn.functional.interpolate(batch[0], classifier_shape[1:]), batch[1]
+    made: dict[str, Iterator[int]] = {
+        name: _each(1, train(cfg, network, _again(pooled if name == "classifier" else batch)))
+        for name, network in networks.items()
+    }
+    made["product"] = product(torch.bfloat16 if precision == "bf16" else torch.float32)
+    return made
+
+
+def step_flop(side: int) -> dict[str, int]:
+    """The arithmetic of a step of the plain CNN and ST-CNN: what their layers need, however they are computed."""
+    found = {}
+    for name, choices in {"cnn": ["model=cnn"], "affine": ["model=cnn_stn"]}.items():
+        model = build(config(*choices).model, "model", image_shape=(1, side, side), classes=10)
+        with FlopCounterMode(display=False) as counter:
+            logits = plain.network(model)(torch.rand(BATCH, 1, side, side))
+            nn.functional.cross_entropy(logits, torch.zeros(BATCH, dtype=torch.long)).backward()
+        found[name] = counter.get_total_flops()
+    return found
+
+
+def splines() -> Measures:
+    """Points of thin-plate splines: from the constant matrix, and by solving each image's system."""
+    transform = ThinPlateSpline()
+    grid = pixel_grid(28, 28)
+    basis = transform.basis(grid)
+    theta = transform.identity() + 0.1 * torch.randn(BATCH, transform.num_params)
+    controls = transform.controls.float()[None]
+
+    def ours() -> Iterator[int]:
+        while True:
+            transform.warp(theta, basis)
+            yield BATCH
+
+    def solved() -> Iterator[int]:
+        while True:
+            for one in theta:
+                weights = thin_plate.solve(controls, one.view(1, -1, 2))
+                thin_plate.evaluate(weights, controls, grid)
+            yield BATCH
+
+    return {"ours": ours(), "solved": solved()}
+
+
+def product(dtype: torch.dtype) -> Iterator[int]:
+    """GFLOP of a large matrix product: what the machine allows."""
+    left, right = torch.randn(2, SIZE, SIZE).to(dtype)
+    while True:
+        left @ right
+        yield 2 * SIZE**3 // 10**9
+
+
+def train(cfg: DictConfig, model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[int]:
+    """Images trained on with a config's recipe."""
+    recipe = build(cfg.recipe, "recipe")
+    optimiser = recipe.make_optimiser(model)
+    schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, 10**6))
+    for _ in train_steps(model, batches, Classification(), optimiser, schedule, recipe.precision, recipe.clip_norm):
+        yield recipe.batch_size
+
+
+def network(cfg: DictConfig) -> nn.Module:
+    """The network of a config, for its data."""
+    data = build(cfg.data, "data")
+    made: nn.Module = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
+    return made
+
+
+def config(*overrides: str) -> DictConfig:
+    """The config that `stn-train` would build."""
+    schema.register()
+    with initialize_config_module("stn_bench.configs", version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+def processor() -> str:
+    """The processor's name."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
+    return platform.processor()
+
+
+def versions() -> dict[str, str]:
+    """What was measured, and with what."""
+    return {name: version(name) for name in ("stn-bench", "torch", "torchvision")}
+
+
+def _without_end(data: Any, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    epoch = 0
+    while True:
+        yield from data.training_batches(1, epoch, batch_size)
+        epoch += 1
+
+
+def _again(batch: tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    while True:
+        yield batch
+
+
+def _each(units: int, steps: Iterator[int]) -> Iterator[int]:
+    for _ in steps:
+        yield units
