@@ -21,7 +21,7 @@ from stn_bench.training.logbook import Logbook
 from stn_bench.training.recipe import Recipe
 from stn_bench.training.steps import Step, train_steps
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 250
 PICTURES = 10
 """In how many epochs of a run pictures are drawn."""
 
