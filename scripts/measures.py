@@ -43,19 +43,25 @@ def drawing(distortion: str) -> Measures:
 
 def plain_loop(model: str, distortion: str) -> Measures:
     """Images trained on in the loop that most people write."""
-    return {"steps": plain.loop(network(config(f"model={model}", f"data={distortion}")), distortion)}
+    cfg = config(f"model={model}", f"data={distortion}")
+    data = build(cfg.data, "data")
+    made = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
+    return {"steps": plain.loop(made, distortion)}
 
 
 def our_loops(model: str, distortion: str) -> Measures:
     """Images trained on as a run does, with recipe `fast`, and with the same in single precision."""
     keep_freed_memory()
 
-    def loop(*overrides: str) -> Iterator[int]:
-        cfg = config(f"model={model}", f"data={distortion}", *overrides)
-        data = build(cfg.data, "data")
-        return train(cfg, network(cfg), _without_end(data, cfg.recipe.batch_size))
+    cell = (f"model={model}", f"data={distortion}")
+    return {"fast": run_steps(config(*cell)), "fp32": run_steps(config(*cell, "recipe.precision=fp32"))}
 
-    return {"fast": loop(), "fp32": loop("recipe.precision=fp32")}
+
+def run_steps(cfg: DictConfig) -> Iterator[int]:
+    """Images trained on as a run of this config does, without end."""
+    data = build(cfg.data, "data")
+    model = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
+    return train(cfg, model, _without_end(data, cfg.recipe.batch_size))
 
 
 def steps(side: str, precision: str) -> Measures:
@@ -130,13 +136,6 @@ def train(cfg: DictConfig, model: nn.Module, batches: Iterator[tuple[Tensor, Ten
     schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, 10**6))
     for _ in train_steps(model, batches, Classification(), optimiser, schedule, recipe.precision, recipe.clip_norm):
         yield recipe.batch_size
-
-
-def network(cfg: DictConfig) -> nn.Module:
-    """The network of a config, for its data."""
-    data = build(cfg.data, "data")
-    made: nn.Module = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
-    return made
 
 
 def config(*overrides: str) -> DictConfig:

@@ -53,7 +53,7 @@ def network(model: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, ConvolutionStage):
                 convolution = nn.Conv2d(child.in_channels, child.out_channels, child.kernel_size)  # type: ignore[arg-type]
-                convolution.load_state_dict(child.state_dict())
+                convolution.to(child.weight).load_state_dict(child.state_dict())
                 layers: list[nn.Module] = [convolution, nn.ReLU()]
                 if child.pool:
                     layers.append(nn.MaxPool2d(2, ceil_mode=child.ceil_mode))

@@ -1,5 +1,6 @@
 """Convolution and pooling are the library's: forwards, in every gradient, in every precision, in every shape."""
 
+import plain
 import pytest
 import torch
 from torch import nn
@@ -7,7 +8,6 @@ from torch.nn import functional
 
 from stn_bench.convolution import convolve, frequencies, max_pool, patches
 from stn_bench.models import CNN, ConvolutionalLocaliser, TransformedClassifier
-from stn_bench.models.stage import ConvolutionStage
 from stn_bench.transforms import Affine
 
 # images (B, C, H, W), filters, kernel: each way of convolving, on even, odd, small and oblong images
@@ -186,18 +186,6 @@ def test_images_that_lie_otherwise_in_memory_are_pooled_by_the_library():
 # Whole networks, against their plain equivalent
 
 
-def plain(network):
-    """The same network of the library's layers: convolution, ReLU, pooling."""
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, ConvolutionStage):
-                convolution = nn.Conv2d(child.in_channels, child.out_channels, child.kernel_size).to(child.weight)
-                convolution.load_state_dict(child.state_dict())
-                pool = nn.MaxPool2d(2, ceil_mode=child.ceil_mode) if child.pool else nn.Identity()
-                setattr(module, name, nn.Sequential(convolution, nn.ReLU(), pool))
-    return network
-
-
 @pytest.mark.parametrize("side", [28, 42])
 @pytest.mark.parametrize("transformed", [False, True])
 def test_networks_are_their_plain_equivalents_in_every_gradient(side, transformed):
@@ -213,7 +201,7 @@ def test_networks_are_their_plain_equivalents_in_every_gradient(side, transforme
 
     images = torch.rand(4, 1, side, side, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     found = []
-    for network in (build(), plain(build())):
+    for network in (build(), plain.network(build())):
         seen = images.clone().requires_grad_()
         loss = functional.cross_entropy(network(seen), torch.arange(4))
         loss.backward()

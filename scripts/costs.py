@@ -1,0 +1,100 @@
+"""What training costs: seconds per epoch of each cell of Table 1, and how they grow with batch and canvas.
+
+    python scripts/costs.py [--json FILE]
+
+Each figure is what a few seconds of training (drawing, warping, stepping with recipe `fast`) make of 60,000 images.
+The cells are measured one after the other: figures of one run can be compared, those of several only roughly.
+"""
+
+import argparse
+import datetime
+import itertools
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import measures
+import torch
+from tabulate import tabulate
+
+from stn_bench.training.allocator import keep_freed_memory
+
+IMAGES = 60_000
+DISTORTIONS = ("r", "rts", "p", "e")
+CELLS = [("fcn", None), ("cnn", None), *itertools.product(("fcn_stn", "cnn_stn"), ("affine", "projective", "tps"))]
+BATCHES = (64, 128, 256, 512, 1024)
+CANVASES = (28, 42, 56, 70, 84)
+ONE_CELL = ("model=cnn_stn", "transform=affine")
+
+
+def seconds_per_epoch(*overrides: str, seconds: float = 2.0) -> float:
+    """How long the config takes for 60,000 images."""
+    cfg = measures.config(*overrides)
+    torch.manual_seed(1)
+    steps = measures.run_steps(cfg)
+    for _ in range(4):
+        next(steps)
+    started, images = time.perf_counter(), 0
+    while (passed := time.perf_counter() - started) < seconds:
+        images += next(steps)
+    found = IMAGES * passed / images
+    print(f"{' '.join(overrides)}: {found:.1f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def cells() -> dict[str, dict[str, float]]:
+    """By model and transform, by distortion."""
+    return {
+        f"{model} {transform or ''}".strip(): {
+            data: seconds_per_epoch(
+                f"data={data}", f"model={model}", *([f"transform={transform}"] if transform else [])
+            )
+            for data in DISTORTIONS
+        }
+        for model, transform in CELLS
+    }
+
+
+def batches() -> dict[int, float]:
+    """By batch size, for ST-CNN affine on R."""
+    return {size: seconds_per_epoch(*ONE_CELL, f"recipe.batch_size={size}") for size in BATCHES}
+
+
+def canvases() -> dict[int, float]:
+    """By the side of the canvas, for ST-CNN affine on RTS."""
+    return {
+        side: seconds_per_epoch(
+            *ONE_CELL, "data=rts", "data.distortion.max_scale=1", f"data.distortion.output_size=[{side},{side}]"
+        )
+        for side in CANVASES
+    }
+
+
+def main() -> None:
+    """Measure, print the tables, write them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    options = parser.parse_args()
+    keep_freed_memory()
+    found = {"cells": cells(), "batch size": batches(), "canvas": canvases()}
+    rows = [[name, *(f"{row[data]:.1f}" for data in DISTORTIONS)] for name, row in found["cells"].items()]
+    print(tabulate(rows, ["seconds per epoch", "R", "RTS", "P", "E"], "github", disable_numparse=True))
+    for key in ("batch size", "canvas"):
+        print()
+        values = [f"{value:.1f}" for value in found[key].values()]
+        print(tabulate([["seconds per epoch", *values]], [key, *map(str, found[key])], "github", disable_numparse=True))
+    if options.json:
+        record = {
+            "command": "python scripts/costs.py " + " ".join(sys.argv[1:]),
+            "machine": {"cpu": measures.processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+            "versions": measures.versions(),
+            "measured_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "seconds_per_epoch": found,
+        }
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

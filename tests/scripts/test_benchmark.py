@@ -1,0 +1,71 @@
+"""The benchmark's arithmetic, and that each thing it measures can be measured."""
+
+import itertools
+
+import benchmark
+import measures
+import plain
+import pytest
+import torch
+
+from stn_bench.models import CNN
+
+
+def test_a_row_is_met_from_its_target_on_or_up_to_it():
+    row = benchmark.Row("speed", "images/s", 30.0, 10.0, 3.0, 3.0)
+    assert row.met
+    assert not benchmark.Row("speed", "images/s", 29.9, 10.0, 2.99, 3.0).met
+    assert benchmark.Row("time", "s", 6.0, None, 6.0, 6.0, at_most=True).met
+    assert not benchmark.Row("time", "s", 6.1, None, 6.1, 6.0, at_most=True).met
+
+
+def test_the_table_says_which_targets_are_missed():
+    rows = [benchmark.Row("fast", "images/s", 3e4, 1e3, 30.0, 15), benchmark.Row("slow", "s", 7.5, None, 7.5, 6, True)]
+    fast, slow = benchmark.table(rows).splitlines()[2:]
+    assert [cell.strip() for cell in fast.split("|")[1:-1]] == [
+        "fast", "30,000 images/s", "1,000 images/s", "30x", "at least 15",
+    ]  # fmt: skip
+    assert [cell.strip() for cell in slow.split("|")[1:-1]] == ["slow", "7.50 s", "", "7.50", "at most 6 (missed)"]
+
+
+def test_turns_alternate_and_give_medians():
+    asked = []
+
+    class Side:
+        def __init__(self, speeds):
+            self.speeds = iter(speeds)
+
+        def measure(self, name, seconds):
+            asked.append(name)
+            return next(self.speeds)
+
+    found = benchmark.in_turns({"a": (Side([1, 100, 3]), "first"), "b": (Side([9, 8, 7]), "second")}, 0.1)
+    assert found == {"a": 3, "b": 8}
+    assert asked == ["first", "second"] * 3
+
+
+def test_steps_and_splines_can_be_measured():
+    for made in (measures.steps("28", "bf16"), measures.splines()):
+        assert {name: next(units) for name, units in made.items() if name != "product"}.keys() == made.keys() - {
+            "product"
+        }
+
+
+@pytest.mark.parametrize("distortion", plain.DISTORTIONS)
+def test_both_sides_make_images_of_the_same_shape(distortion):
+    theirs = plain.Digits(distortion)[0][0]
+    data = measures.build(measures.config(f"data={distortion}").data, "data")
+    assert theirs.shape == data.image_shape
+    assert theirs.dtype == torch.float32
+    assert 0 <= theirs.min() < theirs.max() <= 1
+
+
+def test_the_arithmetic_of_a_step_is_that_of_the_plain_network():
+    # forward, gradients of weights and, from the second convolution on, of inputs; multiplication and addition
+    width = CNN((1, 28, 28), 10).width
+    first, second, last = 20**2 * 9**2 * width, 4**2 * 7**2 * width**2, 10 * 4 * width
+    assert measures.step_flop(28)["cnn"] == 256 * 2 * (2 * first + 3 * second + 3 * last)
+
+
+def test_our_side_trains_on_whole_batches():
+    assert list(itertools.islice(measures.our_loops("fcn", "r")["fast"], 2)) == [256, 256]
