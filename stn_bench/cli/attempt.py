@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from stn_bench.results.status import Status, write_status
+from stn_bench.results.status import Status, read_status, write_status
 from stn_bench.training.interruption import Interrupted
 
 State = Literal["running", "done", "failed", "interrupted"]
@@ -17,20 +17,25 @@ State = Literal["running", "done", "failed", "interrupted"]
 class Attempt:
     """Writes the status of a run in a folder that this process owns; use it in a `with` statement.
 
-    Args:
-        folder: of the run; it exists.
-        steps: how many the run has.
-        step: how many of them are done already.
+    It begins with what the last attempt said, until `expect` and `progress` know better.
     """
 
-    def __init__(self, folder: Path, steps: int, step: int = 0) -> None:
-        self.folder, self.steps, self.step = folder, steps, step
-        self.error: float | None = None
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        before = read_status(folder)
+        self.step, self.steps, self.error = (before.step, before.steps, before.error) if before else (0, 0, None)
         self._started_at = _now()
 
     def __enter__(self) -> "Attempt":
         self._write("running")
         return self
+
+    def expect(self, step: int, steps: int) -> None:
+        """Say of how many steps how many are done."""
+        self.step, self.steps = step, steps
+        if step == 0:
+            self.error = None
+        self._write("running")
 
     def progress(self, step: int, error: float | None) -> None:
         """Say how far the run is, and its training error where it is known."""

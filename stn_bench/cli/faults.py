@@ -48,8 +48,8 @@ def explained(folder: Path, batch_size: int) -> Iterator[None]:
             raise
         smaller = max(1, batch_size // 2)
         raise MachineFault(
-            f"out of memory with recipe.batch_size={batch_size} ({_first_line(error)}): end other programs and type the "
-            f"same command again to go on from the last checkpoint, or try recipe.batch_size={smaller} tag=NAME, "
+            f"out of memory with recipe.batch_size={batch_size} ({_first_line(error)}): end other programs and type "
+            f"the same command again to go on from the last checkpoint, or try recipe.batch_size={smaller} tag=NAME, "
             "which is another run"
         ) from error
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class DistortedDigits:
         self.sha256 = digits.sha256
         self.image_shape = (1, *distortion.output_size)
         self.train_count = available - validation
-        self.evaluated_on = "validation" if validation else "test"
+        self.evaluated_on: Literal["test", "validation"] = "validation" if validation else "test"
         images, labels = torch.from_numpy(digits.train_images), torch.from_numpy(digits.train_labels).long()
         self._train = images[: self.train_count], labels[: self.train_count]
         if validation:

@@ -147,7 +147,8 @@ def _decode(path: Path, fingerprint: str) -> dict[str, Any]:
     if written_for != fingerprint:
         raise CheckpointError(
             f"{path} belongs to a run of another config (its fingerprint is {written_for[:12]}, this run's "
-            f"{fingerprint[:12]}): add tag=NAME to run beside it, or delete the checkpoints in {path.parent} to start over"
+            f"{fingerprint[:12]}): add tag=NAME to run beside it, or delete the checkpoints in {path.parent} to start "
+            "over"
         )
     if written_by != torch.__version__:
         log.warning(

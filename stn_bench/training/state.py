@@ -83,7 +83,7 @@ class Training:
 
     @property
     def error(self) -> float | None:
-        """The share of images classified wrongly in this epoch so far; None before its first step. Waits for the GPU."""
+        """The share of images classified wrongly in this epoch so far; None before its first step. Waits for a GPU."""
         if not self.seen:
             return None
         return float(torch.stack([step.errors for step in self.seen]).float().mean()) / self.batch_size
