@@ -122,9 +122,8 @@ def kill_at_random(scratch: Path, runs: int, commands: int, dice: random.Random)
         print(
             f"{number + 1:3} {' '.join(words[4:])}: saved every {every} steps, killed at {killed} s: {told}", flush=True
         )
-    print(
-        f"{same} of {runs} identical, {torn} torn files ({kills} kills, after {resumed} of which there was a checkpoint to go on from)"
-    )
+    print(f"{same} of {runs} identical, {torn} torn files")
+    print(f"{kills} kills, after {resumed} of which there was a checkpoint to go on from")
     return same == runs and torn == 0
 
 
