@@ -17,7 +17,7 @@ from stn_bench.training.checkpoint import Checkpoints
 ROOT = Path(__file__).parents[2]
 TRAIN = Path(sys.executable).with_name("stn-train")
 WORDS = ["recipe=smoke", "recipe.batch_size=64", "model=fcn", "device=cpu", "data.validation=200"]
-LONG = [*WORDS, "recipe.steps=2000", "checkpoint.every_steps=20"]
+LONG = [*WORDS, "recipe.steps=4000", "checkpoint.every_steps=20"]
 FOLDER = Path("outputs/runs/r/fcn-plain/smoke/seed1")
 
 
@@ -45,7 +45,7 @@ def begin():
 
 
 def wait_for(condition):
-    end = time.monotonic() + 120
+    end = time.monotonic() + 200
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -72,14 +72,14 @@ def test_a_signal_saves_then_ends_with_128_and_its_number(begin, number, code):
     process = begin(*LONG, "checkpoint.every_steps=null", "checkpoint.every_minutes=0.002")
     wait_for(has_begun)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == code, said
     assert re.search(r"^stn-train: .*; the same command goes on from the last checkpoint$", said, re.MULTILINE)
     assert "Traceback" not in said
     status = read_status(FOLDER)
     assert (status.state, status.why) == ("interrupted", "Ctrl-C" if number == signal.SIGINT else number.name)
     newest = max(int(path.name.removeprefix("checkpoint-")) for path in FOLDER.glob("checkpoint-*"))
-    assert 0 < status.step == newest < 2000  # the step it was at, not the last one due
+    assert 0 < status.step == newest < 4000  # the step it was at, not the last one due
     assert whole()
 
 
@@ -88,14 +88,14 @@ def test_a_second_ctrl_c_leaves_at_once_and_tears_nothing(begin):
     wait_for(has_begun)
     for _ in range(3):
         process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) in (130, -signal.SIGINT)  # the latter: the third hit it on its way out
+    assert process.wait(timeout=200) in (130, -signal.SIGINT)  # the latter: the third hit it on its way out
     assert whole()
 
 
 def test_a_second_process_is_refused_until_the_first_one_dies(begin):
     first = begin(*LONG)
     wait_for(has_begun)
-    _, said = begin(*LONG).communicate(timeout=60)
+    _, said = begin(*LONG).communicate(timeout=200)
     status = read_status(FOLDER)
     assert f"is being worked on by another process ({status.host}, pid {first.pid}, since {status.started_at})" in said
     assert said.count("\n") == 1
@@ -110,7 +110,7 @@ def test_two_sweeps_at_once_share_the_work_and_corrupt_nothing(begin):
     words = [*WORDS, "recipe.steps=400", "seed=1,2,3,4", "-m"]
     said = []
     for process in [begin(*words), begin(*words)]:
-        said += process.communicate(timeout=120)[1].splitlines()
+        said += process.communicate(timeout=200)[1].splitlines()
         assert process.returncode == 0, said
     fates = [match[1] for line in said if (match := re.search(r"seed=\d  (done|skipped|elsewhere)", line))]
     assert len(fates) == 8
