@@ -143,7 +143,7 @@ def kill_at_random(scratch: Path, runs: int, commands: int, dice: random.Random)
 
 def kill_in_each_step_of_a_save(scratch: Path) -> bool:
     """The second part."""
-    words = [*SHORT, *CELLS[2], "checkpoint.every_steps=6"]
+    words = [*SHORT, "model=fcn_stn", "recipe.average_decay=0.9", "recipe.steps=30", "checkpoint.every_steps=6"]
     whole = scratch / "whole"
     names = scratch / "names"
     scratch.mkdir(parents=True)
