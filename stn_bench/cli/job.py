@@ -19,9 +19,11 @@ from safetensors.torch import save_file
 
 from stn_bench import figures
 from stn_bench.cli.build import ConfigError, build
-from stn_bench.cli.run_folder import claim, is_finished, release
+from stn_bench.cli.finished import result_words, skip
+from stn_bench.cli.run_folder import claim, release
+from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
-from stn_bench.results.record import FILE_NAME, Choices, RunRecord, read_record, write_record
+from stn_bench.results.record import Choices, RunRecord, write_record
 from stn_bench.results.statistics import wilson_interval
 from stn_bench.schema import TrainConfig
 from stn_bench.training.allocator import keep_freed_memory
@@ -40,10 +42,8 @@ def train(cfg: DictConfig) -> str:
         raise ConfigError(f"seed={cfg.seed} is out of range: give 0 to 2^63 - 1")
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    if is_finished(folder, config):
-        words = _result_words(read_record(folder / FILE_NAME))
-        _say(f"skipped, already finished: {folder}  {words}")
-        return f"skipped  {words}"
+    if words := skip(cfg):
+        return words
     keep_freed_memory()
     device = choose_device(cfg.device)
     torch.manual_seed(cfg.seed)
@@ -51,11 +51,12 @@ def train(cfg: DictConfig) -> str:
     model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
     recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
     recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
+    claim(folder, config)  # not before: a config that cannot be built leaves no trace
+    say_to_folder(folder)
     _say(
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
         f"{recipe.total_steps(data.train_count):,} steps in {recipe.precision} on {describe(device)}"
     )
-    claim(folder, config)  # not before: a config that cannot be built leaves no trace
     with Logbook(folder, recipe.total_steps(data.train_count)) as logbook:
         try:
             outcome = run(model, data, recipe, cfg.seed, logbook)
@@ -88,7 +89,7 @@ def train(cfg: DictConfig) -> str:
         finished_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
     write_record(folder, record)  # last: its presence says that the run is done
-    words = _result_words(record)
+    words = result_words(record)
     _say(f"{words}, {outcome.seconds:.0f} s, {record.images_per_second:,.0f} images/s")
     return f"done  {words}"
 
@@ -153,11 +154,6 @@ def _choices(cfg: DictConfig) -> Choices:
         recipe=chosen["recipe"],
         tag=cfg.tag,
     )
-
-
-def _result_words(record: RunRecord) -> str:
-    low, high = record.wilson_95
-    return f"{record.evaluated_on} error {100 * record.error:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f})"
 
 
 def _say(text: str) -> None:

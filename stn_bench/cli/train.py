@@ -20,11 +20,13 @@ def main() -> None:
     from hydra.core.plugins import Plugins
 
     from hydra_plugins.stn_grid_sweeper import GridSweeper
+    from hydra_plugins.stn_local_launcher import LocalLauncher
     from stn_bench import schema
     from stn_bench.cli.mistakes import explain
 
     schema.register()
-    Plugins.instance().register(GridSweeper)  # an editable install hides it from Hydra's own search
+    for plugin in (GridSweeper, LocalLauncher):  # an editable install hides them from Hydra's own search
+        Plugins.instance().register(plugin)
     decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
     try:
         decorated()
@@ -42,13 +44,17 @@ def _job(cfg: "DictConfig") -> str:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from stn_bench.cli.job import train
+    from stn_bench.cli.finished import skip
     from stn_bench.cli.run_folder import remove_if_empty
     from stn_bench.errors import UserError
 
     try:
+        if words := skip(cfg):
+            return words
+        from stn_bench.cli.job import train  # and with it torch, which takes seconds
+
         return train(cfg)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         remove_if_empty(HydraConfig.get().runtime.output_dir, cfg.output)  # made by Hydra before the job
         if HydraConfig.get().mode == RunMode.MULTIRUN or not isinstance(error, UserError):
             raise  # a sweep goes on, and sums up
