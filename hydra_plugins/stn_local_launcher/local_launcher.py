@@ -8,15 +8,15 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import cloudpickle
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
+from hydra_plugins.stn_local_launcher import job
 from hydra_plugins.stn_local_launcher.pool import run_all
 from hydra_plugins.stn_local_launcher.process import JobProcess
 from hydra_plugins.stn_local_launcher.slots import Slot, slots
@@ -57,7 +57,7 @@ class LocalLauncher(Launcher):
             def start(index: int, slot: Slot) -> JobProcess:
                 config = self._job_config(job_overrides[index], initial_job_idx + index)
                 known[index] = _hydra_config(config)
-                task = cloudpickle.dumps((self.hydra_context, self.task_function, config, Singleton.get_state()))
+                task = job.pack(self.hydra_context, self.task_function, config)
                 folder = Path(known[index].hydra.runtime.output_dir)
                 environment = {**os.environ, **self.environment, **slot}
                 return JobProcess(task, environment, folder, Path(scratch, str(index)))
@@ -80,7 +80,7 @@ def _hydra_config(config: DictConfig) -> DictConfig:
     before = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(config)  # for interpolations
-        hydra_cfg = copy.deepcopy(HydraConfig.instance().cfg)
+        hydra_cfg: Any = copy.deepcopy(HydraConfig.instance().cfg)
         folder = os.path.abspath(os.path.join(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)))
     finally:
         HydraConfig.instance().cfg = before

@@ -1,21 +1,21 @@
 """Jobs that take turns in slots, each in its process: who starts when, and what becomes of each."""
 
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import wait
 
 from hydra.core.utils import JobReturn, JobStatus
 from tqdm import tqdm
 
-from hydra_plugins.stn_local_launcher.job import JobFailed, failed
+from hydra_plugins.stn_local_launcher.failure import JobFailed, failed
 from hydra_plugins.stn_local_launcher.process import JobProcess
 from hydra_plugins.stn_local_launcher.progress import Progress
 from hydra_plugins.stn_local_launcher.slots import Slot
 from hydra_plugins.stn_local_launcher.stopping import Stopping
 
-LOOK = 0.5
-"""Seconds after which running jobs are looked at again."""
+SHOW, LOOK = 0.5, 0.05
+"""Seconds after which the progress is shown again, and after which the processes are looked at again."""
 GRACE = 2.0
 """Seconds that jobs have to leave before they are killed."""
 WITHOUT_WORK = ("skipped", "elsewhere")
@@ -48,7 +48,7 @@ def run_all(names: Sequence[str], start: Callable[[int, Slot], JobProcess], slot
                         free.append(slot)
                         results[index] = failed(JobFailed(str(error)))
                         progress.end(names[index], *_words(results[index]))
-                for index in _ended(running):
+                for index in _ended(running) if running else ():
                     process, slot = running.pop(index)
                     free.append(slot)
                     results[index] = process.result()
@@ -58,15 +58,20 @@ def run_all(names: Sequence[str], start: Callable[[int, Slot], JobProcess], slot
                 progress.show([(names[index], process.status()) for index, (process, _) in running.items()])
         finally:
             terminate()
+            deadline = time.monotonic() + GRACE
             for process, _ in running.values():
-                process.kill(GRACE)
+                process.kill(max(0.0, deadline - time.monotonic()))
     return [results.get(index) or failed(KeyboardInterrupt("not started")) for index in range(len(names))]
 
 
 def _ended(running: dict[int, tuple[JobProcess, Slot]]) -> list[int]:
     """The jobs that ended; waits a moment for one to do so."""
-    wait([thing for process, _ in running.values() for thing in (process.answer, process.process.sentinel)], LOOK)
-    return [index for index, (process, _) in running.items() if process.ended()]
+    until = time.monotonic() + SHOW
+    while not (ended := [index for index, (process, _) in running.items() if process.ended()]):
+        if time.monotonic() > until:
+            break
+        time.sleep(LOOK)
+    return ended
 
 
 def _words(result: JobReturn) -> tuple[str, bool]:

@@ -1,37 +1,38 @@
 """The near side of one job: its process, how far it is, and how it ended."""
 
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import cloudpickle
 from hydra.core.utils import JobReturn
 
-from hydra_plugins.stn_local_launcher import job
+from hydra_plugins.stn_local_launcher.failure import JobFailed, failed
 from stn_bench.results.status import Status, read_status
-
-# a server that is small and has one thread forks the processes: quicker than a fresh Python each, and safe, since
-# torch and its threads come into being after the fork, under the environment of the one job
-START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-LEAVE = 30.0
-"""Seconds that a process may take to leave once it has answered."""
 
 
 class JobProcess:
-    """Starts a job; `task` is pickled as `job.run` wants it, `folder` the run's, `output` a file for its words."""
+    """Starts the job of a task that `job.pack` made; `folder` is the run's, `scratch` an empty one of its own.
 
-    def __init__(self, task: bytes, environment: Mapping[str, str], folder: Path, output: Path) -> None:
-        context = multiprocessing.get_context(START)
-        context.set_forkserver_preload([job.__name__])
-        self.folder, self.output = folder, output
-        self.answer, sender = context.Pipe(duplex=False)
-        arguments = (task, dict(environment), os.getcwd(), str(output), sender)
-        self.process = context.Process(target=job.run, args=arguments)
-        self.process.start()
-        sender.close()  # so that the end of the process is the end of the pipe
+    What the process says, down to the last words of a C library, is kept in `scratch`, unless the job itself finds a
+    better place. It is in the process group of the sweep, so that a terminal's Ctrl-C reaches it.
+    """
+
+    def __init__(self, task: bytes, environment: Mapping[str, str], folder: Path, scratch: Path) -> None:
+        self.folder, self.answer, self.words = folder, scratch / "answer", scratch / "words"
+        scratch.mkdir()
+        (scratch / "task").write_bytes(task)
+        program = (sys.executable, "-m", "hydra_plugins.stn_local_launcher.job")
+        with self.words.open("wb") as words:
+            self.process = subprocess.Popen(
+                (*program, scratch / "task", self.answer),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+            )
 
     def status(self) -> Status | None:
         """How far this process is with its run; None as long as it has not said so itself."""
@@ -39,42 +40,34 @@ class JobProcess:
         return status if status is not None and status.pid == self.process.pid else None
 
     def ended(self) -> bool:
-        """Whether the job has returned, or its process died."""
-        return bool(wait([self.answer, self.process.sentinel], timeout=0))
+        """Whether the process is gone."""
+        return self.process.poll() is not None
 
     def result(self) -> JobReturn:
-        """What the job returned; with a JobFailed for a process that died, a KeyboardInterrupt for one told to stop.
-
-        To be called once, when the job has ended.
-        """
-        try:
-            result = cloudpickle.loads(self.answer.recv_bytes()) if self.answer.poll() else None
-        except (EOFError, OSError):  # it died before, or while, it answered
-            result = None
-        self.process.join(LEAVE)
-        self.kill()
-        self.answer.close()
-        if result is not None:
-            return result
-        code = self.process.exitcode or 0
+        """What the job returned; with a JobFailed for a process that died, a KeyboardInterrupt for one told to stop."""
+        code = self.process.wait()
+        if self.answer.exists():
+            return cloudpickle.loads(self.answer.read_bytes())
         stopped = code in (-signal.SIGINT, -signal.SIGTERM)
-        return job.failed(KeyboardInterrupt(death(code)) if stopped else job.JobFailed(death(code)))
+        return failed(KeyboardInterrupt(death(code)) if stopped else JobFailed(death(code)))
 
     def last_words(self) -> str:
-        """What the process said before it had a file of its own for it, where that explains an end unlooked-for."""
-        said = self.output.read_text(encoding="utf-8", errors="replace") if self.output.exists() else ""
-        return said if "Traceback (most recent call last)" in said or self.process.exitcode else ""
+        """What a process said that died or met a bug before it had a file of its own for it."""
+        said = self.words.read_text(encoding="utf-8", errors="replace").strip()
+        died = not self.answer.exists() and self.process.returncode not in (-signal.SIGINT, -signal.SIGTERM)
+        return said if died or "Traceback (most recent call last)" in said else ""
 
     def terminate(self) -> None:
         """Ask the process to stop."""
         self.process.terminate()
 
-    def kill(self, after: float = 0.0) -> None:
+    def kill(self, after: float) -> None:
         """Have the process gone, by force if it has not left within `after` seconds."""
-        self.process.join(after)
-        if self.process.is_alive():
+        try:
+            self.process.wait(after)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.join()
+            self.process.wait()
 
 
 def death(code: int) -> str:

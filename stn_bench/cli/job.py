@@ -51,12 +51,13 @@ def train(cfg: DictConfig) -> str:
     model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
     recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
     recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
-    claim(folder, config)  # not before: a config that cannot be built leaves no trace
-    say_to_folder(folder)
-    _say(
+    introduction = (
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
         f"{recipe.total_steps(data.train_count):,} steps in {recipe.precision} on {describe(device)}"
     )
+    claim(folder, config)  # not before: a config that cannot be built leaves no trace
+    say_to_folder(folder)
+    _say(introduction)
     with Logbook(folder, recipe.total_steps(data.train_count)) as logbook:
         try:
             outcome = run(model, data, recipe, cfg.seed, logbook)

@@ -22,6 +22,7 @@ def main() -> None:
     from hydra_plugins.stn_grid_sweeper import GridSweeper
     from hydra_plugins.stn_local_launcher import LocalLauncher
     from stn_bench import schema
+    from stn_bench.cli.arguments import options_last
     from stn_bench.cli.mistakes import explain
 
     schema.register()
@@ -29,6 +30,7 @@ def main() -> None:
         Plugins.instance().register(plugin)
     decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
     try:
+        sys.argv[1:] = options_last(sys.argv[1:])
         decorated()
     except KeyboardInterrupt:
         print("stn-train: interrupted; the same command starts the unfinished run again", file=sys.stderr)
