@@ -12,6 +12,7 @@ from stn_bench.results.table import WANTED, Cell, Table
 Names = tuple[str | None, ...]
 AXES = ("model", "transform", "data")
 SEEDS = tuple(range(1, WANTED + 1))
+MOST = 3  # commands that a person would type
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,16 @@ def fill_commands(table: Table) -> list[str]:
     """The commands that train each missing run of a table once, and no other.
 
     They narrow the table's sweep, or list choices for a table without one. Of the ways to put cells together axis by
-    axis, the one with the fewest commands is taken.
+    axis, the one with the fewest commands is taken. Where that are more than three, one takes their place that spans
+    them all: it makes finished runs of the table, too, which `stn-train` skips.
     """
     cells = [(cell, missing_seeds(cell, table.wanted)) for cell in table.cells]
     blocks = [_block(cell, seeds) for cell, seeds in cells if seeds]
     ways = [_joined(blocks, order, table) for order in itertools.permutations(AXES)]
-    return [_command(block, table) for block in min(ways, key=len)]
+    few = min(ways, key=len)
+    if table.spec.sweep and len(few) > MOST and len({(block.recipe, block.tag) for block in few}) == 1:
+        few = [_around(few)]
+    return [_command(block, table) for block in few]
 
 
 def _block(cell: Cell, seeds: tuple[int, ...]) -> Block:
@@ -66,6 +71,14 @@ def _joined(blocks: Sequence[Block], order: Sequence[str], table: Table) -> list
                 replace(block, transform=None) if _has_all_transforms(block, table) else block for block in blocks
             ]
     return list(blocks)
+
+
+def _around(blocks: Sequence[Block]) -> Block:
+    """The smallest block that holds all of these, which have one recipe and tag."""
+    values: dict[str, Any] = {axis: _union(getattr(block, axis) for block in blocks) for axis in AXES}
+    if None in (values["transform"] or ()):  # a model without one is among them, and a transform would rule it out
+        values["transform"] = None
+    return replace(blocks[0], **values, seeds=tuple(sorted({seed for block in blocks for seed in block.seeds})))
 
 
 def _union(values: Iterable[Names | None]) -> Names | None:

@@ -3,6 +3,8 @@
 import datetime
 import re
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -113,6 +115,17 @@ def test_a_finished_run_is_skipped_with_a_line_and_left_alone(stn_train, few_fil
     assert said.code == 0
     assert re.fullmatch(rf"skipped, already finished: {FCN_FOLDER}  test error \d+\.\d+ % \(95 % .*\)\n", said.err)
     assert files("outputs") == before
+
+
+def test_a_finished_run_is_skipped_without_torch(stn_train, few_files, tmp_path):
+    assert stn_train(*FCN).code == 0
+    program = (
+        "import sys; from stn_bench.cli.train import main; main(); "
+        "print({'torch', 'numpy', 'matplotlib'} & set(sys.modules))"
+    )
+    again = subprocess.run([sys.executable, "-c", program, *FCN], capture_output=True, text=True, check=True)
+    assert again.stderr.startswith("skipped, already finished: ")
+    assert again.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("word", ["device=cpu", "trusted=[torch]", "data.folder=elsewhere"])
@@ -357,8 +370,13 @@ def test_a_sweep_of_which_nothing_is_left_is_an_error(stn_train):
     )
 
 
+def test_an_unknown_option_is_one_sentence(stn_train):
+    said = stn_train("model=cnn", "--nope")
+    assert said == (1, "", "stn-train: there is no option --nope: see stn-train --help and stn-train --hydra-help\n")
+
+
 def test_the_config_can_be_printed_without_a_run(stn_train):
-    said = stn_train("model=cnn", "--cfg", "job")
+    said = stn_train("model=cnn", "--cfg", "job", "seed=3")
     assert said.code == 0
     assert OmegaConf.create(said.out).model._target_ == "stn_bench.models.CNN"
     assert nothing_left()
