@@ -16,10 +16,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from hydra_plugins.stn_local_launcher import job
-from hydra_plugins.stn_local_launcher.pool import run_all
-from hydra_plugins.stn_local_launcher.process import JobProcess
-from hydra_plugins.stn_local_launcher.slots import Slot, slots
+from hydra_plugins.stn_local_launcher import _job
+from hydra_plugins.stn_local_launcher._pool import run_all
+from hydra_plugins.stn_local_launcher._process import JobProcess
+from hydra_plugins.stn_local_launcher._slots import Slot, slots
 
 
 class LocalLauncher(Launcher):
@@ -57,7 +57,7 @@ class LocalLauncher(Launcher):
             def start(index: int, slot: Slot) -> JobProcess:
                 config = self._job_config(job_overrides[index], initial_job_idx + index)
                 known[index] = _hydra_config(config)
-                task = job.pack(self.hydra_context, self.task_function, config)
+                task = _job.pack(self.hydra_context, self.task_function, config)
                 folder = Path(known[index].hydra.runtime.output_dir)
                 environment = {**os.environ, **self.environment, **slot}
                 return JobProcess(task, environment, folder, Path(scratch, str(index)))

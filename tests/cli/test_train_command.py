@@ -343,10 +343,8 @@ def test_a_failed_run_of_a_sweep_is_summed_up_and_the_rest_done(stn_train, few_f
     assert said.code == 1
     first, second, counts, last = said.err.splitlines()[-4:]
     given = " ".join(FCN)
-    assert first.startswith(f"failed  {given} data.validation=640 {IN_THIS_PROCESS}  data cannot be built: validation=")
-    assert second.startswith(
-        f"failed  {given} data.validation=64 {IN_THIS_PROCESS}  {FCN_FOLDER} holds a run of another"
-    )
+    assert first.startswith(f"failed  {given} data.validation=640  data cannot be built: validation=")
+    assert second.startswith(f"failed  {given} data.validation=64  {FCN_FOLDER} holds a run of another")
     assert first.endswith(f"  {FCN_FOLDER}")
     assert counts == "3 runs: 1 done, 2 failed"
     assert last == "stn-train: 2 of 3 runs failed, see above; the same command retries them"

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from hydra_plugins.stn_local_launcher.progress import Progress, duration, time_left
+from hydra_plugins.stn_local_launcher._progress import Progress, duration, time_left
 from stn_bench.results.status import Status
 
 STATUS = Status(state="running", step=40, steps=160, error=0.125, host="here", pid=1, started_at="", updated_at="")

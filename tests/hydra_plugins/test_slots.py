@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from hydra_plugins.stn_local_launcher import slots as module
-from hydra_plugins.stn_local_launcher.slots import SlotError, slots, usable_cores, visible_gpus
+from hydra_plugins.stn_local_launcher import _slots as module
+from hydra_plugins.stn_local_launcher._slots import SlotError, slots, usable_cores, visible_gpus
 
 
 @pytest.fixture

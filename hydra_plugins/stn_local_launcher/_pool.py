@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from hydra.core.utils import JobReturn, JobStatus
 from tqdm import tqdm
 
-from hydra_plugins.stn_local_launcher.failure import JobFailed, failed
-from hydra_plugins.stn_local_launcher.process import JobProcess
-from hydra_plugins.stn_local_launcher.progress import Progress
-from hydra_plugins.stn_local_launcher.slots import Slot
-from hydra_plugins.stn_local_launcher.stopping import Stopping
+from hydra_plugins.stn_local_launcher._failure import JobFailed, failed
+from hydra_plugins.stn_local_launcher._process import JobProcess
+from hydra_plugins.stn_local_launcher._progress import Progress
+from hydra_plugins.stn_local_launcher._slots import Slot
+from hydra_plugins.stn_local_launcher._stopping import Stopping
 
 SHOW, LOOK = 0.5, 0.05
 """Seconds after which the progress is shown again, and after which the processes are looked at again."""

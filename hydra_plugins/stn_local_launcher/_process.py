@@ -9,12 +9,12 @@ from pathlib import Path
 import cloudpickle
 from hydra.core.utils import JobReturn
 
-from hydra_plugins.stn_local_launcher.failure import JobFailed, failed
+from hydra_plugins.stn_local_launcher._failure import JobFailed, failed
 from stn_bench.results.status import Status, read_status
 
 
 class JobProcess:
-    """Starts the job of a task that `job.pack` made; `folder` is the run's, `scratch` an empty one of its own.
+    """Starts the job of a task that `_job.pack` made; `folder` is the run's, `scratch` an empty one of its own.
 
     What the process says, down to the last words of a C library, is kept in `scratch`, unless the job itself finds a
     better place. It is in the process group of the sweep, so that a terminal's Ctrl-C reaches it.
@@ -24,7 +24,7 @@ class JobProcess:
         self.folder, self.answer, self.words = folder, scratch / "answer", scratch / "words"
         scratch.mkdir()
         (scratch / "task").write_bytes(task)
-        program = (sys.executable, "-m", "hydra_plugins.stn_local_launcher.job")
+        program = (sys.executable, "-m", "hydra_plugins.stn_local_launcher._job")
         with self.words.open("wb") as words:
             self.process = subprocess.Popen(
                 (*program, scratch / "task", self.answer),
