@@ -55,7 +55,8 @@ def run_all(names: Sequence[str], start: Callable[[int, Slot], JobProcess], slot
                     if said := process.last_words():
                         tqdm.write(said, file=sys.stderr)
                     progress.end(names[index], *_words(results[index]))
-                progress.show([(names[index], process.status()) for index, (process, _) in running.items()])
+                statuses = [(names[index], process.status()) for index, (process, _) in running.items()]
+                progress.show(statuses, stopping.asked)
         finally:
             terminate()
             deadline = time.monotonic() + GRACE

@@ -39,13 +39,17 @@ class Progress:
         tqdm.write(f"[{self.finished}/{self.total}] {name}  {words}", file=sys.stderr)
         sys.stderr.flush()
 
-    def show(self, running: Sequence[tuple[str, Status | None]]) -> None:
-        """Bring the line up to date with the jobs that run now, each with its status if it has one."""
+    def show(self, running: Sequence[tuple[str, Status | None]], stopping: bool = False) -> None:
+        """Bring the line up to date with the jobs that run now, each with its status if it has one.
+
+        `stopping`: they are being waited for, and no more will be started.
+        """
         if self.bar.disable:
             return
         parts = sum(status.step / status.steps for _, status in running if status is not None and status.steps)
         self.bar.n = min(self.finished + parts, self.total)
-        self.bar.set_description_str(self.line(running, parts))
+        waiting = f"stopping, waiting for {len(running)} to end"
+        self.bar.set_description_str(waiting if stopping else self.line(running, parts))
 
     def line(self, running: Sequence[tuple[str, Status | None]], parts: float) -> str:
         """Runs done, to go, time left, and those running, of which `parts` runs' worth is done."""

@@ -20,7 +20,7 @@ def slots(device: str, jobs: int | None, per_gpu: int, count: int) -> list[Slot]
     other, and each job takes many times as long. Raises SlotError.
     """
     for name, value in (("jobs", jobs), ("per_gpu", per_gpu)):
-        if value is not None and value < 1:
+        if value is not None and not (isinstance(value, int) and value >= 1):
             raise SlotError(f"hydra.launcher.{name}={value}: give 1 or more")
     cores = usable_cores()
     places: list[Slot]

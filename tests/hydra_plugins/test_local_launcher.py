@@ -149,7 +149,7 @@ def test_the_status_of_a_running_job_is_shown_and_one_of_another_process_is_not(
     other = Status(state="running", step=1, steps=9, host="here", pid=1, started_at="", updated_at="")
     write_status(stale, other)
     shown = []
-    monkeypatch.setattr(_pool.Progress, "show", lambda self, running: shown.extend(running))
+    monkeypatch.setattr(_pool.Progress, "show", lambda self, running, stopping: shown.extend(running))
     launch(reports, 1, 2)
     assert {(name, status.step) for name, status in shown if status} == {("seed=1", 3), ("seed=2", 3)}
 

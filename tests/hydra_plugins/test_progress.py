@@ -60,6 +60,8 @@ def test_on_a_terminal_one_line_is_kept_up_to_date(monkeypatch):
     with Progress(4) as progress:
         progress.end("seed=1", "done", worked=True)
         progress.show([("seed=2", STATUS)])
+        progress.show([("seed=2", STATUS)], stopping=True)
     shown = terminal.getvalue().split("\r")
     assert any("[1/4] seed=1  done\n" in line for line in shown)
+    assert any("stopping, waiting for 1 to end" in line for line in shown)
     assert any("31%|" in line and "seed=2 40/160 12.5 %" in line for line in shown)

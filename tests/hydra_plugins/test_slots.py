@@ -62,7 +62,9 @@ def test_each_job_sees_its_own_gpu(machine, device, jobs, per_gpu, gpus):
     assert [slot.get("CUDA_VISIBLE_DEVICES") for slot in slots(device, jobs, per_gpu, 12)] == gpus
 
 
-@pytest.mark.parametrize(("jobs", "per_gpu", "name"), [(0, 1, "jobs=0"), (-1, 1, "jobs=-1"), (None, 0, "per_gpu=0")])
+@pytest.mark.parametrize(
+    ("jobs", "per_gpu", "name"), [(0, 1, "jobs=0"), (-1, 1, "jobs=-1"), ("all", 1, "jobs=all"), (None, 0, "per_gpu=0")]
+)
 def test_no_place_for_any_job_is_refused(machine, jobs, per_gpu, name):
     machine(2)
     with pytest.raises(SlotError, match=f"^hydra.launcher.{name}: give 1 or more$"):
