@@ -11,6 +11,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from stn_bench.cli import run_log
 from stn_bench.cli.build import build
 from stn_bench.cli.choices import GROUPS, choices
 from stn_bench.cli.help import EXAMPLES, page
@@ -51,11 +52,12 @@ def digits(monkeypatch, few_digits):
 
 def test_every_yaml_lies_in_a_folder_whose_files_are_built_below():
     covered = ["", "data", "model", "transform", "recipe", "recipe/optimiser", "recipe/for_model"]
-    covered += ["sweep", "table", "hydra/sweeper"]
+    covered += ["sweep", "table", "hydra/sweeper", "hydra/launcher"]
     found = {path.parent.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml")}
     assert found <= {"." if folder == "" else folder for folder in covered}
     assert names("") == ["train"]
     assert names("hydra/sweeper") == ["grid"]
+    assert names("hydra/launcher") == ["local"]
 
 
 def test_a_yaml_that_cannot_be_chosen_is_built_on_by_one_that_can():
@@ -73,7 +75,7 @@ def test_every_choice_explains_itself_in_its_first_comment(group):
 
 def test_every_folder_of_choices_is_on_the_help_page():
     found = {path.parent.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("[!_]*.yaml")}
-    assert found - {".", "table", "hydra/sweeper", "recipe/for_model"} == set(GROUPS)
+    assert found - {".", "table", "hydra/sweeper", "hydra/launcher", "recipe/for_model"} == set(GROUPS)
     for group in GROUPS:
         assert f"\n{group}=  " in page()
 
@@ -183,6 +185,14 @@ def test_a_sweeper_is_a_plugin_that_can_be_built(compose_config):
     sweeper = instantiate(compose_config(hydra=True).hydra.sweeper)
     assert type(sweeper).__name__ == "GridSweeper"
     assert sweeper.grids == []
+
+
+def test_the_default_launcher_is_a_plugin_that_can_be_built(compose_config):
+    Plugins.instance()
+    launcher = instantiate(compose_config("device=cpu", hydra=True).hydra.launcher)
+    assert type(launcher).__name__ == "LocalLauncher"
+    assert (launcher.jobs, launcher.per_gpu, launcher.device) == (None, 1, "cpu")
+    assert launcher.environment == {run_log.VARIABLE: "log.txt"}
 
 
 def jobs(grids):

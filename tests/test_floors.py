@@ -104,8 +104,9 @@ def test_hydra_is_known_on_the_two_topmost_floors_only(path):
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.name)
-def test_a_hydra_plugin_needs_nothing_of_the_house_but_its_errors(path):
-    assert of_house(path) <= {"errors"}
+def test_a_hydra_plugin_needs_nothing_of_the_house_but_its_errors_and_results(path):
+    assert of_house(path) <= {"errors", "results"}
+    assert "torch" not in outside(path)
 
 
 @pytest.mark.parametrize(

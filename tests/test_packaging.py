@@ -83,10 +83,11 @@ def test_the_wheel_holds_nothing_else(wheel):
 
 def test_what_is_imported_is_the_wheels(installed, tmp_path):
     program = (
-        "import stn_bench.configs, hydra_plugins.stn_grid_sweeper as g, torch; print(stn_bench.__file__, g.__file__)"
+        "import stn_bench.configs, hydra_plugins.stn_grid_sweeper as g, hydra_plugins.stn_local_launcher as l, torch; "
+        "print(stn_bench.__file__, g.__file__, l.__file__)"
     )
     out, _ = run(installed / "python", "-c", program, folder=tmp_path)
-    assert len(out.split()) == 2
+    assert len(out.split()) == 3
     for path in out.split():
         assert Path(path).is_relative_to(installed.parent)
 
@@ -96,7 +97,8 @@ def test_the_commands_work_in_an_empty_folder(installed, tmp_path):
     run_folder = tmp_path / "outputs/runs/r/fcn-plain/smoke/seed1"
     assert '"git_commit": null' in (run_folder / "result.json").read_text()
     _, said = run(installed / "stn-train", "recipe=smoke", "model=fcn", "device=cpu", "seed=1,2", "-m", folder=tmp_path)
-    assert [line.split("  ")[1] for line in said.splitlines()[-2:]] == ["skipped", "done"]  # Hydra finds its plugin
+    assert said.splitlines()[-1] == "2 runs: 1 done, 1 skipped"  # Hydra finds its plugins
+    assert (run_folder.with_name("seed2") / "log.txt").exists()
     table, said = run(installed / "stn-table", "--recipe", "smoke", folder=tmp_path)
     assert re.search(r"\| FCN +\| - +\| ours +\| \d+\.\d+ ± \d+\.\d+ \(2\)", table), table
     assert said == ""

@@ -12,12 +12,13 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from hydra_plugins.stn_grid_sweeper.summary import end_of, summary
 from stn_bench.errors import UserError
 
 Grid = Mapping[str, Sequence[Any]]
@@ -28,7 +29,7 @@ class SweepFailed(UserError, RuntimeError):
 
 
 class GridSweeper(Sweeper):
-    """Launches the jobs of all grids; afterwards sums up which were done, skipped, and failed, and why.
+    """Launches the jobs of all grids; afterwards sums up how many were done, and names those that were not.
 
     A key on the command line replaces the grids' values for it. Where the grids differ in a key, it narrows them
     instead: `model=cnn` keeps the grids, and of them the values, that list `cnn`.
@@ -46,7 +47,10 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Launch the jobs that grids and command line make. Raises SweepFailed."""
+        """Launch the jobs that grids and command line make, and sum up.
+
+        Raises SweepFailed where there are none or one failed, KeyboardInterrupt where the sweep was interrupted.
+        """
         # imported here: Hydra loads its own plugins anew when it looks for ours
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -64,12 +68,13 @@ class GridSweeper(Sweeper):
             raise SweepFailed("the sweep has no jobs: the command line leaves none of its grids' values over")
         self.validate_batch_is_legal(jobs)
         results = list(self.launcher.launch(jobs, initial_job_idx=0))
-        failed = [(job, result) for job, result in zip(jobs, results, strict=True) if not _succeeded(result)]
-        for job, result in zip(jobs, results, strict=True):
-            words = result.return_value if _succeeded(result) else f"FAILED  {_reason(result)}"
-            print(f"{' '.join(job)}  {words}", file=sys.stderr)
-        if failed:
-            raise SweepFailed(f"{len(failed)} of {len(jobs)} runs failed, see above; the same command retries them")
+        ends = [end_of(job, result) for job, result in zip(jobs, results, strict=True)]
+        print(summary(ends), file=sys.stderr, flush=True)
+        kinds = [end.kind for end in ends]
+        if {"interrupted", "not started"} & set(kinds):
+            raise KeyboardInterrupt
+        if failures := kinds.count("failed"):
+            raise SweepFailed(f"{failures} of {len(jobs)} runs failed, see above; the same command retries them")
         return results
 
 
@@ -100,12 +105,3 @@ def _values(override: Override) -> list[str]:
     if override.is_sweep_override():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]
-
-
-def _succeeded(result: JobReturn) -> bool:
-    return result.status == JobStatus.COMPLETED
-
-
-def _reason(result: JobReturn) -> str:
-    error = result._return_value
-    return f"{type(error).__name__}: {error}"

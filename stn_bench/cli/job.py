@@ -2,50 +2,37 @@
 
 import dataclasses
 import datetime
-import logging
 import os
 import platform
-import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from stn_bench.cli.attempt import Attempt
-from stn_bench.cli.build import ConfigError, build
+from stn_bench.cli.build import ConfigError
 from stn_bench.cli.faults import explained
+from stn_bench.cli.finished import result_words, skip
 from stn_bench.cli.outcome import write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
-from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, is_finished, release
-from stn_bench.data.distorted import DistortedDigits
+from stn_bench.cli.parts import Parts, describe
+from stn_bench.cli.provenance import git_commit
+from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release
+from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
-from stn_bench.results.record import (
-    FILE_NAME,
-    Choices,
-    RunRecord,
-    TornRecordError,
-    read_record,
-    write_record,
-)
+from stn_bench.results.record import Choices, RunRecord, write_record
 from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.status import read_status
 from stn_bench.schema import TrainConfig
-from stn_bench.training.allocator import keep_freed_memory
 from stn_bench.training.checkpoint import Checkpoints
 from stn_bench.training.interruption import Interruption
-from stn_bench.training.keeper import Intervals, Keeper
+from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
-from stn_bench.training.recipe import Recipe
 from stn_bench.training.run import run
-
-log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> str:
@@ -61,49 +48,23 @@ def train(cfg: DictConfig) -> str:
         raise ConfigError(f"seed={cfg.seed} is out of range: give 0 to 2^63 - 1")
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    if skipped := _skipped(folder, config):
-        settle(folder)
-        return skipped
     check_free(folder)
     with explained(folder, cfg.recipe.batch_size):
         # a config that cannot be built leaves no trace; what befalls a run that was begun goes into its status
         parts = None if is_claimed(folder) else Parts.of(cfg)
         with owned(folder):
-            if skipped := _skipped(folder, config):  # finished by another process since we looked
+            if skipped := skip(cfg):  # finished by another process since we looked
                 return skipped
             with Attempt(folder) as attempt, explained(folder, cfg.recipe.batch_size):
                 record = _run(cfg, config, folder, parts or Parts.of(cfg), attempt)
-    words = _result_words(record)
+    words = result_words(record)
     _say(f"{words}, {record.seconds:.0f} s, {record.images_per_second:,.0f} images/s")
     return f"done  {words}"
 
 
-class Parts(NamedTuple):
-    """What a config describes, built."""
-
-    device: torch.device
-    data: DistortedDigits
-    model: nn.Module
-    recipe: Recipe
-    intervals: Intervals
-
-    @classmethod
-    def of(cls, cfg: DictConfig) -> "Parts":
-        """Build everything and try out what the run will build anew. Raises UserError for what cannot be built."""
-        keep_freed_memory()
-        device = choose_device(cfg.device)
-        intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
-        torch.manual_seed(cfg.seed)
-        data = build(cfg.data, "data", cfg.trusted).to(device)
-        model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
-        recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
-        recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
-        recipe.total_steps(data.train_count)
-        return cls(device, data, model, recipe, intervals)
-
-
 def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, attempt: Attempt) -> RunRecord:
     """Train from where the folder's checkpoints end, evaluate, and write what came of it."""
+    say_to_folder(folder)
     device, data, model, recipe, intervals = parts
     steps = recipe.total_steps(data.train_count)
     checkpoints = Checkpoints(folder, fingerprint(config))
@@ -155,64 +116,12 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     return record
 
 
-def _skipped(folder: Path, config: Mapping[str, Any]) -> str | None:
-    """ "skipped" with the error in words, for a finished run of a config."""
-    if not is_finished(folder, config):
-        return None
-    try:
-        words = _result_words(read_record(folder / FILE_NAME))
-    except TornRecordError as error:
-        log.warning("%s was finished, but its record is damaged, so it is done again (%s)", folder, error)
-        return None
-    _say(f"skipped, already finished: {folder}  {words}")
-    return f"skipped  {words}"
-
-
 def settle(folder: Path) -> None:
     """Finish what a process left that was killed between writing its record and giving the folder back."""
     status = read_status(folder)
     if status is not None and status.state != "done":
         with suppress(RunInProgress), owned(folder), Attempt(folder):
             Checkpoints(folder, "").remove()
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that `device=auto|cpu|cuda|cuda:N` means. Raises ConfigError for one that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device={name} is not known: use auto, cpu or cuda")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device={name}, but torch {torch.__version__} sees no GPU here: use device=cpu or auto")
-    return device
-
-
-def describe(device: torch.device) -> str:
-    """A device in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''} ({platform.machine()})"
-
-
-def git_commit() -> str | None:
-    """The commit of the source tree that this package runs from, with "+" if it was changed; None outside of one."""
-    here = Path(__file__).parents[2]
-    if not (here / ".git").exists():
-        return None
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "stn_bench", "configs", "pyproject.toml")
-        return git("rev-parse", "HEAD").strip() + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def _choices(cfg: DictConfig) -> Choices:
@@ -224,11 +133,6 @@ def _choices(cfg: DictConfig) -> Choices:
         recipe=chosen["recipe"],
         tag=cfg.tag,
     )
-
-
-def _result_words(record: RunRecord) -> str:
-    low, high = record.wilson_95
-    return f"{record.evaluated_on} error {100 * record.error:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f})"
 
 
 def _say(text: str) -> None:

@@ -20,13 +20,17 @@ def main() -> None:
     from hydra.core.plugins import Plugins
 
     from hydra_plugins.stn_grid_sweeper import GridSweeper
+    from hydra_plugins.stn_local_launcher import LocalLauncher
     from stn_bench import schema
+    from stn_bench.cli.arguments import options_last
     from stn_bench.cli.mistakes import explain
 
     schema.register()
-    Plugins.instance().register(GridSweeper)  # an editable install hides it from Hydra's own search
+    for plugin in (GridSweeper, LocalLauncher):  # an editable install hides them from Hydra's own search
+        Plugins.instance().register(plugin)
     decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
     try:
+        sys.argv[1:] = options_last(sys.argv[1:])
         decorated()
     except KeyboardInterrupt:
         print("stn-train: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
@@ -42,10 +46,24 @@ def _job(cfg: "DictConfig") -> str:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from stn_bench.cli.job import train
+    from stn_bench.cli.finished import skip
     from stn_bench.cli.ownership import RunInProgress
     from stn_bench.cli.run_folder import remove_if_empty
     from stn_bench.errors import UserError
+
+    try:
+        return skip(cfg) or _train(cfg)
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, RunInProgress) and HydraConfig.get().mode == RunMode.MULTIRUN:
+            return f"elsewhere: {error.owner}"  # a sweep shares its work with others
+        remove_if_empty(HydraConfig.get().runtime.output_dir, cfg.output)  # made by Hydra before the job
+        if HydraConfig.get().mode == RunMode.MULTIRUN or not isinstance(error, UserError):
+            raise  # a sweep goes on, and sums up
+        sys.exit(f"stn-train: {error}")
+
+
+def _train(cfg: "DictConfig") -> str:
+    from stn_bench.cli.job import train  # and with it torch, which takes seconds
     from stn_bench.training.interruption import Interrupted
 
     try:
@@ -53,10 +71,3 @@ def _job(cfg: "DictConfig") -> str:
     except Interrupted as end:
         print(f"stn-train: {end.name}; the same command goes on from the last checkpoint", file=sys.stderr)
         raise
-    except Exception as error:
-        if isinstance(error, RunInProgress) and HydraConfig.get().mode == RunMode.MULTIRUN:
-            return f"elsewhere: {error.owner}"  # a sweep shares its work with others
-        remove_if_empty(HydraConfig.get().runtime.output_dir, cfg.output)  # made by Hydra before the job
-        if HydraConfig.get().mode == RunMode.MULTIRUN or not isinstance(error, UserError):
-            raise  # a sweep goes on, and sums up
-        sys.exit(f"stn-train: {error}")

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from stn_bench.results.missing import fill_commands, missing_seeds
 from stn_bench.results.spec import GROUPS
-from stn_bench.results.table import Cell, Table, fill_commands
+from stn_bench.results.table import Cell, Table
 
 _LATEX = {character: rf"\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -178,8 +179,13 @@ def _notes(table: Table) -> list[str]:
             f"among {best.images:,} has a 95 % Wilson interval of {low} to {high} %.",
         ]
     notes += table.notes
-    if missing := sum(not cell.runs for cell in table.cells):
-        notes.append(f"A cell marked - has no run, {missing} of {len(table.cells)}. To fill them:")
+    empty = sum(not cell.runs for cell in table.cells)
+    short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.cells)
+    lacks = [f"a cell marked - has no run, {empty} of {len(table.cells)}"] if empty else []
+    lacks += [f"{short} of {len(table.cells)} have fewer than {table.wanted} runs"] if short else []
+    if lacks:
+        words = "; ".join(lacks)
+        notes.append(f"{words[0].upper()}{words[1:]}. To fill them:")
     return notes
 
 

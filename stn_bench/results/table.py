@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
 from stn_bench.results.statistics import mean, sample_sd
 
 PREFERRED_RECIPE = "fast"  # shown where runs of several recipes exist and none was asked for
-SEEDS = "1,2,3"  # as many as the paper averages over
+WANTED = 3  # runs of a cell
 # where a run was made, not what it was: these config keys may differ between the runs of a cell
 NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "data.folder"})
 
@@ -56,6 +56,7 @@ class Table:
     tag: str | None
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
+    wanted: int = WANTED  # runs of a cell below which some are missing
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -96,34 +97,14 @@ def build_table(
 
 
 def with_runs(table: Table) -> Table:
-    """The same table without the rows and the columns that have no run at all."""
+    """The same table without the rows and the columns that have no run at all; one run fills a cell of it."""
     kept = [cell.column for cell in table.cells if cell.runs]
     rows = tuple(tuple(cell for cell in row if cell.column in kept) for row in table.rows if any(c.runs for c in row))
     shown = sum(map(len, rows))
     if shown == len(table.cells):
         return table
     note = f"Rows and columns without a run are left out: {shown} of {len(table.cells)} cells are shown."
-    return replace(table, rows=rows, notes=(*table.notes, note))
-
-
-def fill_commands(table: Table) -> list[str]:
-    """The commands that train what is missing, a line per row of the table; the sweep where that is many lines."""
-    settings = "".join(f" {k}={v}" for k, v in (("recipe", table.recipe), ("tag", table.tag)) if v is not None)
-    commands = [command for row in table.rows for command in _commands([cell for cell in row if not cell.runs])]
-    if table.spec.sweep and len(commands) > 3:
-        return [f"stn-train sweep={table.spec.sweep}{settings}"]
-    return commands
-
-
-def _commands(missing: Sequence[Cell]) -> Iterator[str]:
-    varying = [group for group in GROUPS if len({cell.choices[group] for cell in missing}) > 1]
-    if len(varying) > 1:  # a comma list in two places would train every pair of the two
-        for cell in missing:
-            yield from _commands([cell])
-    elif missing:
-        values = {group: ",".join(dict.fromkeys(cell.choices[group] or "" for cell in missing)) for group in GROUPS}
-        given = " ".join(f"{group}={value}" for group, value in values.items() if value)
-        yield f"stn-train {given} seed={SEEDS} -m"
+    return replace(table, rows=rows, notes=(*table.notes, note), wanted=1)
 
 
 def _in_cell(run: RunRecord, choices: Mapping[str, str | None]) -> bool:

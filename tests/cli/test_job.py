@@ -8,7 +8,8 @@ import torch
 
 from stn_bench.cli import job
 from stn_bench.cli.build import ConfigError
-from stn_bench.cli.job import choose_device, describe, git_commit
+from stn_bench.cli.parts import choose_device, describe
+from stn_bench.cli.provenance import git_commit
 
 
 @pytest.mark.parametrize(("gpu", "chosen"), [(True, "cuda"), (False, "cpu")])

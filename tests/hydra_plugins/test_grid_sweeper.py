@@ -1,13 +1,16 @@
 """A sweep over several grids: which jobs it has, and what it says of them."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 
 from hydra_plugins.stn_grid_sweeper import GridSweeper, SweepFailed
 from hydra_plugins.stn_grid_sweeper.grid_sweeper import expand
+from hydra_plugins.stn_grid_sweeper.summary import End, end_of, summary
 
 GRIDS = [
     {"seed": [1, 2], "model": ["fcn", "cnn"]},
@@ -26,25 +29,27 @@ def job_return(status, value):
 
 
 class Launcher:
-    """Notes the jobs it is given; a job with a word in `failing` fails."""
+    """Notes the jobs it is given; a job with a word in `failing` fails, one with a word in `stopped` is interrupted."""
 
-    def __init__(self, *failing):
-        self.failing, self.jobs = failing, []
+    def __init__(self, failing, stopped):
+        self.failing, self.stopped, self.jobs = failing, stopped, []
 
     def launch(self, jobs, initial_job_idx):
         self.jobs += jobs
         for job in jobs:
             if set(job) & set(self.failing):
                 yield job_return(JobStatus.FAILED, ValueError(f"no {job[0]}"))
+            elif set(job) & set(self.stopped):
+                yield job_return(JobStatus.FAILED, KeyboardInterrupt("saved at step 3"))
             else:
                 yield job_return(JobStatus.COMPLETED, "done  well")
 
 
-def sweep(*words, grids=GRIDS, failing=()):
+def sweep(*words, grids=GRIDS, failing=(), stopped=()):
     sweeper = GridSweeper(grids)
     sweeper.hydra_context = SimpleNamespace(config_loader=None)
     sweeper.validate_batch_is_legal = lambda jobs: None
-    sweeper.launcher = Launcher(*failing)
+    sweeper.launcher = Launcher(failing, stopped)
     return sweeper, lambda: sweeper.sweep(list(words))
 
 
@@ -95,20 +100,60 @@ def test_the_jobs_of_all_grids_are_launched_together_and_summed_up(capsys):
     parts = ["model=fcn", "model=cnn", "model=fcn_stn transform=affine", "model=fcn_stn transform=tps"]
     wanted = [f"seed={seed} {part} recipe=smoke" for seed in (1, 2) for part in parts]
     assert sorted(map(" ".join, sweeper.launcher.jobs)) == sorted(wanted)
-    said = capsys.readouterr().err.splitlines()
-    assert said == [f"{' '.join(job)}  done  well" for job in sweeper.launcher.jobs]
+    assert capsys.readouterr().err == "8 runs: 8 done\n"
 
 
-def test_failed_jobs_are_told_with_their_reasons_and_the_others_done(capsys):
+def test_failed_jobs_are_told_with_their_reasons_and_the_others_counted(capsys):
     sweeper, run = sweep(failing=["model=cnn"])
     with pytest.raises(SweepFailed, match=r"^2 of 8 runs failed, see above; the same command retries them$"):
         run()
     assert len(sweeper.launcher.jobs) == 8
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 8
-    assert [line for line in lines if "FAILED" in line] == [
-        "seed=1 model=cnn  FAILED  ValueError: no seed=1",
-        "seed=2 model=cnn  FAILED  ValueError: no seed=2",
+    assert capsys.readouterr().err.splitlines() == [
+        "failed  seed=1 model=cnn  ValueError: no seed=1",
+        "failed  seed=2 model=cnn  ValueError: no seed=2",
+        "8 runs: 6 done, 2 failed",
+    ]
+
+
+def test_a_sweep_that_was_interrupted_says_what_was_and_ends_as_ctrl_c_does(capsys):
+    _, run = sweep(stopped=["seed=2"])
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert capsys.readouterr().err.splitlines()[-1] == "8 runs: 4 done, 4 interrupted"
+
+
+FOLDER = OmegaConf.create({"hydra": {"runtime": {"output_dir": os.path.abspath("runs/seed1")}}})
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "words"),
+    [
+        ("done  test error 1.00 %", "done", "test error 1.00 %"),
+        ("skipped  test error 1.00 %", "skipped", "test error 1.00 %"),
+        ("elsewhere  process 12 on host", "elsewhere", "process 12 on host"),
+        ("interrupted  at step 3", "interrupted", "at step 3"),
+        (0.25, "done", "0.25"),
+        (None, "done", "None"),
+        (KeyboardInterrupt("not started"), "not started", "not started"),
+        (KeyboardInterrupt(), "interrupted", ""),
+        (SweepFailed("mend\nthis"), "failed", "mend this"),
+        (ValueError("a bug"), "failed", "ValueError: a bug"),
+    ],
+)
+def test_how_a_job_ended_is_read_off_what_it_returned(value, kind, words):
+    result = job_return(JobStatus.FAILED if isinstance(value, BaseException) else JobStatus.COMPLETED, value)
+    assert end_of(["seed=1", "model=cnn"], result) == (kind, "seed=1 model=cnn", words, None)
+    result.hydra_cfg = FOLDER
+    assert end_of(["seed=1"], result).folder == os.path.join("runs", "seed1")
+
+
+def test_the_summary_names_the_jobs_that_need_another_look_and_counts_all():
+    kinds = ["done", "failed", "skipped", "done", "elsewhere", "not started"]
+    ends = [End(kind, f"seed={i}", "why", "folder") for i, kind in enumerate(kinds)]
+    assert summary(ends).splitlines() == [
+        "elsewhere  seed=4  why  folder",
+        "failed  seed=1  why  folder",
+        "6 runs: 2 done, 1 skipped, 1 elsewhere, 1 not started, 1 failed",
     ]
 
 

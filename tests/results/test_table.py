@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from stn_bench.results.spec import parse_spec
-from stn_bench.results.table import build_table, fill_commands, with_runs
+from stn_bench.results.table import build_table, with_runs
 
 SMALL = """
 title: Errors
@@ -182,42 +182,6 @@ def test_where_a_run_was_made_is_no_difference(spec, make_record):
         for seed, device, out in ((1, "cpu", "here"), (2, "cuda", "there"))
     ]
     assert build_table(spec, [make_record(seed=c["seed"], config=c) for c in configs]).notes == ()
-
-
-def test_missing_cells_come_with_one_command_per_row(spec, make_record):
-    runs = [make_record(), make_record(data="e"), make_record("cnn_stn", "affine", "r")]
-    assert fill_commands(build_table(spec, runs)) == [
-        "stn-train model=cnn_stn transform=affine data=e recipe=fast seed=1,2,3 -m",
-        "stn-train model=cnn_stn transform=tps data=r,e recipe=fast seed=1,2,3 -m",
-    ]
-
-
-def test_a_model_without_a_transformer_gets_no_transform_in_its_command(spec):
-    assert fill_commands(build_table(spec, []))[0] == "stn-train model=cnn data=r,e seed=1,2,3 -m"
-
-
-def test_a_command_never_trains_more_than_what_is_missing():
-    text = SMALL.replace("data: r}", "data: r, recipe: fast}").replace("data: e}", "data: e, recipe: paper}")
-    spec = parse_spec(text.replace("sweep: small", ""), "small")
-    assert fill_commands(build_table(spec, []))[:2] == [
-        "stn-train model=cnn data=r recipe=fast seed=1,2,3 -m",
-        "stn-train model=cnn data=e recipe=paper seed=1,2,3 -m",
-    ]
-
-
-def test_many_missing_rows_are_left_to_the_sweep(make_record):
-    spec = parse_spec(files("stn_bench.configs").joinpath("table/distorted_mnist.yaml").read_text(), "distorted_mnist")
-    assert fill_commands(build_table(spec, [])) == ["stn-train sweep=distorted_mnist"]
-    assert fill_commands(build_table(spec, [], recipe="paper", tag="x")) == [
-        "stn-train sweep=distorted_mnist recipe=paper tag=x"
-    ]
-
-
-def test_a_full_table_needs_no_command(spec, make_record):
-    runs = [
-        make_record(*row, data) for row in (("cnn", None), ("cnn_stn", "affine"), ("cnn_stn", "tps")) for data in "re"
-    ]
-    assert fill_commands(build_table(spec, runs)) == []
 
 
 def test_rows_and_columns_without_a_run_can_be_left_out_with_a_word(spec, make_record):

@@ -1,0 +1,87 @@
+"""How far a sweep is: one line that is kept up to date on a terminal, and a line per finished job anywhere."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from tqdm import tqdm
+
+from stn_bench.results.status import Status
+
+
+class Progress:
+    """Counts the jobs of a sweep on standard error; use it in a `with` statement."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.finished, self.unworked = 0, 0  # jobs; those of them that took no time, and say nothing of the pace
+        self.started = time.monotonic()
+        self.bar = tqdm(
+            total=total,
+            bar_format="{percentage:3.0f}%|{bar:20}| {desc}",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.bar.close()
+
+    def end(self, name: str, words: str, worked: bool) -> None:
+        """A job is at its end; `worked` tells whether it took the time that jobs take."""
+        self.finished += 1
+        self.unworked += not worked
+        tqdm.write(f"[{self.finished}/{self.total}] {name}  {words}", file=sys.stderr)
+        sys.stderr.flush()
+
+    def show(self, running: Sequence[tuple[str, Status | None]], stopping: bool = False) -> None:
+        """Bring the line up to date with the jobs that run now, each with its status if it has one.
+
+        `stopping`: they are being waited for, and no more will be started.
+        """
+        if self.bar.disable:
+            return
+        parts = sum(status.step / status.steps for _, status in running if status is not None and status.steps)
+        self.bar.n = min(self.finished + parts, self.total)
+        waiting = f"stopping, waiting for {len(running)} to end"
+        self.bar.set_description_str(waiting if stopping else self.line(running, parts))
+
+    def line(self, running: Sequence[tuple[str, Status | None]], parts: float) -> str:
+        """Runs done, to go, time left, and those running, of which `parts` runs' worth is done."""
+        to_go = self.total - self.finished - len(running)
+        words = [f"{self.finished}/{self.total} runs", f"{to_go} to go"]
+        left = time_left(self.total - self.finished, self.finished - self.unworked, parts, self._seconds())
+        words += [] if left is None else [f"{duration(left)} left"]
+        return ", ".join(words) + "".join(f" | {name}{_so_far(status)}" for name, status in running)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+def time_left(unfinished: int, worked: int, parts: float, seconds: float) -> float | None:
+    """Seconds until `unfinished` runs are done, by the pace so far; None before there is one.
+
+    In `seconds` so far, `worked` runs were finished, and of the unfinished ones `parts` runs' worth was done.
+    """
+    done = worked + parts
+    return None if done <= 0 else seconds / done * max(unfinished - parts, 0)
+
+
+def duration(seconds: float) -> str:
+    """A time in words, as exact as a guess should be."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{round(seconds)} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _so_far(status: Status | None) -> str:
+    if status is None:
+        return ""
+    error = "" if status.error is None else f" {100 * status.error:.1f} %"
+    return f" {status.step}/{status.steps}{error}"

@@ -1,0 +1,95 @@
+"""A Hydra launcher that runs each job in a process of its own on this machine, a capped number at once.
+
+A job that dies, by a signal or for lack of memory, is one failed job; the others go on.
+"""
+
+import copy
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+from hydra_plugins.stn_local_launcher import _job
+from hydra_plugins.stn_local_launcher._pool import run_all
+from hydra_plugins.stn_local_launcher._process import JobProcess
+from hydra_plugins.stn_local_launcher._slots import Slot, slots
+
+
+class LocalLauncher(Launcher):
+    """Runs at most `jobs` processes at once: None for as many as there are cores, or `per_gpu` on each GPU.
+
+    `device` is "cpu" for jobs that need no GPU, "auto" or "cuda" for those that take one if there is one; each then
+    sees its own alone. The cores are shared out among the processes. `environment` is set in each of them.
+    """
+
+    def __init__(
+        self,
+        jobs: int | None = None,
+        per_gpu: int = 1,
+        device: str = "auto",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.jobs, self.per_gpu, self.device, self.environment = jobs, per_gpu, device, dict(environment or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands over."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Run all jobs; their returns, in their order.
+
+        One that failed holds a JobFailed, one that was interrupted or not started a KeyboardInterrupt.
+        Raises KeyboardInterrupt at a second Ctrl-C; SlotError for settings that leave no job a place.
+        """
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        places = slots(self.device, self.jobs, self.per_gpu, len(job_overrides))
+        known: dict[int, DictConfig] = {}
+        with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
+
+            def start(index: int, slot: Slot) -> JobProcess:
+                config = self._job_config(job_overrides[index], initial_job_idx + index)
+                known[index] = _hydra_config(config)
+                task = _job.pack(self.hydra_context, self.task_function, config)
+                folder = Path(known[index].hydra.runtime.output_dir)
+                environment = {**os.environ, **self.environment, **slot}
+                return JobProcess(task, environment, folder, Path(scratch, str(index)))
+
+            results = run_all(_short_names(job_overrides), start, places)
+        for index, result in enumerate(results):  # a job that died has told nothing of itself
+            result.overrides = result.overrides or list(job_overrides[index])
+            result.hydra_cfg = result.hydra_cfg or known.get(index)
+        return results
+
+    def _job_config(self, overrides: Sequence[str], number: int) -> DictConfig:
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
+
+
+def _hydra_config(config: DictConfig) -> DictConfig:
+    """Hydra's part of a job's config, which says where its folder is, as `run_job` will make it."""
+    before = HydraConfig.instance().cfg
+    try:
+        HydraConfig.instance().set_config(config)  # for interpolations
+        hydra_cfg: Any = copy.deepcopy(HydraConfig.instance().cfg)
+        folder = os.path.abspath(os.path.join(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)))
+    finally:
+        HydraConfig.instance().cfg = before
+    with read_write(hydra_cfg.hydra.runtime), open_dict(hydra_cfg.hydra.runtime):
+        hydra_cfg.hydra.runtime.output_dir = folder
+    return hydra_cfg
+
+
+def _short_names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Each job by the overrides that not all of them have."""
+    shared = set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
+    return [" ".join(word for word in filter_overrides(job) if word not in shared) for job in job_overrides]

@@ -1,0 +1,61 @@
+"""What a config describes, built and put on its device."""
+
+import platform
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from stn_bench.cli.build import ConfigError, build
+from stn_bench.data.distorted import DistortedDigits
+from stn_bench.training.allocator import keep_freed_memory
+from stn_bench.training.keeper import Intervals
+from stn_bench.training.recipe import Recipe
+
+
+class Parts(NamedTuple):
+    """What a config describes, built."""
+
+    device: torch.device
+    data: DistortedDigits
+    model: nn.Module
+    recipe: Recipe
+    intervals: Intervals
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Parts":
+        """Build everything and try out what the run will build anew. Raises UserError for what cannot be built."""
+        keep_freed_memory()
+        device = choose_device(cfg.device)
+        intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
+        torch.manual_seed(cfg.seed)
+        data = build(cfg.data, "data", cfg.trusted).to(device)
+        model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
+        recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
+        recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
+        recipe.total_steps(data.train_count)
+        return cls(device, data, model, recipe, intervals)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `device=auto|cpu|cuda|cuda:N` means. Raises ConfigError for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device={name} is not known: use auto, cpu or cuda")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device={name}, but torch {torch.__version__} sees no GPU here: use device=cpu or auto")
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """A device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''} ({platform.machine()})"

@@ -1,0 +1,80 @@
+"""A sweep of real runs, each in its process: some die, the others are done, and the same command does the rest."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TRAIN = Path(sys.executable).with_name("stn-train")
+RUNS = Path("outputs/runs/r")
+SWEEP = (
+    "recipe=smoke",
+    "recipe.steps=3",
+    "model=fcn,cnn",
+    "seed=1,2,3,4,5,6",
+    "device=cpu",
+    "data.validation=500",
+    "-m",
+)
+NO_FOLDER, KILLED = RUNS / "fcn-plain/smoke/seed2", RUNS / "cnn-plain/smoke/seed4"
+
+
+def process_of(folder):
+    """The process that a run's words come from, once there are any: the one that holds the log file open."""
+    log = (folder / "log.txt").resolve()
+    for descriptors in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            if any(descriptor.resolve() == log for descriptor in descriptors.iterdir()):
+                return int(descriptors.parent.name)
+        except OSError:  # not ours, or gone
+            continue
+    return None
+
+
+def finished():
+    return {path: path.stat().st_mtime_ns for path in RUNS.rglob("result.json")}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds a run's process as Linux allows")
+def test_what_dies_in_a_sweep_is_named_the_rest_is_done_and_the_same_command_does_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    NO_FOLDER.parent.mkdir(parents=True)
+    NO_FOLDER.touch()  # a file where a run wants its folder
+    sweep = subprocess.Popen([TRAIN, *SWEEP], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not (KILLED / "log.txt").exists() or (victim := process_of(KILLED)) is None:
+        assert time.monotonic() < deadline
+        assert sweep.poll() is None, sweep.communicate()
+        time.sleep(0.01)
+    os.kill(victim, signal.SIGKILL)
+    out, err = sweep.communicate(timeout=300)
+    assert (sweep.returncode, out) == (1, ""), err
+    print(err)
+    first, second, counts, last = err.splitlines()[-4:]
+    given = "recipe=smoke recipe.steps=3 model={} seed={} device=cpu data.validation=500"
+    assert first.startswith(f"failed  {given.format('fcn', 2)}  FileExistsError: ")
+    assert first.endswith(f"  {NO_FOLDER}")
+    assert second == f"failed  {given.format('cnn', 4)}  killed by SIGKILL (often: out of memory)  {KILLED}"
+    assert counts == "12 runs: 10 done, 2 failed"
+    assert last == "stn-train: 2 of 12 runs failed, see above; the same command retries them"
+    assert re.search(r"^\[\d+/12\] model=cnn seed=6  done  validation error \d+\.\d+ %", err, re.MULTILINE)
+    before = finished()
+    assert len(before) == 10
+    log = (RUNS / "cnn-plain/smoke/seed6/log.txt").read_text()
+    assert "parameters (width" in log
+    assert "epoch 1/1" in log
+    assert "epoch 1/1" not in err  # the words of runs beside one another are kept apart
+
+    NO_FOLDER.unlink()
+    again = subprocess.run([TRAIN, *SWEEP], capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.splitlines()[-1] == "12 runs: 2 done, 10 skipped"
+    after = finished()
+    assert len(after) == 12
+    assert before.items() <= after.items(), "a finished run was trained again"
+    assert (RUNS / "cnn-plain/smoke/seed6/log.txt").read_text() == log

@@ -1,0 +1,107 @@
+"""Jobs at once times threads of each are the usable cores; GPUs are handed out one by one."""
+
+import os
+import subprocess
+
+import pytest
+
+from hydra_plugins.stn_local_launcher import _slots as module
+from hydra_plugins.stn_local_launcher._slots import SlotError, slots, usable_cores, visible_gpus
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A function that makes this a machine of so many cores and such GPUs, whatever the environment says."""
+    for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+
+    def make(cores, gpus=()):
+        monkeypatch.setattr(module, "usable_cores", lambda: cores)
+        monkeypatch.setattr(module, "visible_gpus", lambda: list(gpus))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("cores", "jobs", "count", "at_once", "threads"),
+    [
+        (2, None, 12, 2, 1),
+        (2, None, 1, 1, 2),
+        (2, 1, 12, 1, 2),
+        (8, None, 3, 3, 2),
+        (8, 2, 12, 2, 4),
+        (2, 5, 12, 5, 1),  # more than cores: as was asked, each with the least
+    ],
+)
+def test_the_cores_are_shared_out_among_the_jobs_at_once(machine, cores, jobs, count, at_once, threads):
+    machine(cores)
+    found = slots("cpu", jobs, 1, count)
+    assert found == [{"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}] * at_once
+
+
+@pytest.mark.parametrize(("given", "threads"), [("1", "1"), ("3,2", "3"), ("64", "4"), ("many", "4"), ("0", "4")])
+def test_the_users_own_omp_num_threads_is_the_most_a_job_gets(machine, monkeypatch, given, threads):
+    machine(8)
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert {slot["OMP_NUM_THREADS"] for slot in slots("cpu", 2, 1, 9)} == {threads}
+
+
+@pytest.mark.parametrize(
+    ("device", "jobs", "per_gpu", "gpus"),
+    [
+        ("auto", None, 1, ["a", "b"]),
+        ("cuda", None, 2, ["a", "b", "a", "b"]),
+        ("cuda", 3, 1, ["a", "b", "a"]),
+        ("auto", 1, 2, ["a"]),
+        ("cpu", 2, 1, [None, None]),
+        ("cuda:1", None, 2, [None, None]),  # a number means what it means outside of the sweep
+    ],
+)
+def test_each_job_sees_its_own_gpu(machine, device, jobs, per_gpu, gpus):
+    machine(8, ["a", "b"])
+    assert [slot.get("CUDA_VISIBLE_DEVICES") for slot in slots(device, jobs, per_gpu, 12)] == gpus
+
+
+@pytest.mark.parametrize(
+    ("jobs", "per_gpu", "name"), [(0, 1, "jobs=0"), (-1, 1, "jobs=-1"), ("all", 1, "jobs=all"), (None, 0, "per_gpu=0")]
+)
+def test_no_place_for_any_job_is_refused(machine, jobs, per_gpu, name):
+    machine(2)
+    with pytest.raises(SlotError, match=f"^hydra.launcher.{name}: give 1 or more$"):
+        slots("cpu", jobs, per_gpu, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity here")
+def test_cores_that_this_process_may_not_use_do_not_count(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
+    assert usable_cores() == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus"),
+    [("", []), ("-1", []), ("0", ["0"]), ("1, 0", ["1", "0"]), ("0,-1,2", ["0"]), ("GPU-x", ["GPU-x"])],
+)
+def test_cuda_visible_devices_is_read_as_cuda_reads_it(monkeypatch, given, gpus):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible_gpus() == gpus
+
+
+LISTED = """\
+GPU 0: NVIDIA H100 (UUID: GPU-11)
+GPU 1: NVIDIA H100 (UUID: GPU-22)
+  MIG 1g.10gb     Device  0: (UUID: MIG-33)
+  MIG 1g.10gb     Device  1: (UUID: MIG-44)
+GPU 2: NVIDIA H100 (UUID: GPU-55)
+"""
+
+
+def test_the_driver_is_asked_for_gpus_and_the_parts_of_a_split_one_take_its_place(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, 0, stdout=LISTED))
+    assert visible_gpus() == ["GPU-11", "MIG-33", "MIG-44", "GPU-55"]
+
+
+def test_without_a_driver_there_are_no_gpus(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", "")
+    assert visible_gpus() == []
