@@ -20,11 +20,14 @@ def main() -> None:
     from hydra.core.plugins import Plugins
 
     from hydra_plugins.stn_grid_sweeper import GridSweeper
+    from hydra_plugins.stn_ray_launcher import RayLauncher
+    from hydra_plugins.stn_slurm_launcher import SlurmLauncher
     from stn_bench import schema
     from stn_bench.cli.mistakes import explain
 
     schema.register()
-    Plugins.instance().register(GridSweeper)  # an editable install hides it from Hydra's own search
+    for plugin in (GridSweeper, RayLauncher, SlurmLauncher):  # an editable install hides them from Hydra's own search
+        Plugins.instance().register(plugin)
     decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
     try:
         decorated()
