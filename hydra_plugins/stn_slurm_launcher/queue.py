@@ -10,9 +10,9 @@ from stn_bench.errors import UserError
 
 LOOK_SECONDS = 1.0
 """Between looks at the files."""
-ASK_SECONDS = 15.0
+ASK_SECONDS = 10.0
 """Between questions to Slurm's controller, which serves all users of a cluster."""
-FILE_SECONDS = 30.0
+FILE_SECONDS = 15.0
 """How much later than its job's end a file may show up on a network's file system."""
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 
@@ -52,7 +52,8 @@ def outcomes(jobs: Sequence[Job]) -> list[Any]:
                 found[number] = _outcome(job)
             elif number in gone and time.monotonic() > gone[number] + FILE_SECONDS:
                 state = known.get(job.job_id, "unknown to it")
-                found[number] = JobLost(f"Slurm's job {job.job_id} ended without a result ({state}): {_tail(job)}")
+                words = f"Slurm's job {job.job_id} ended without a result ({state})"
+                found[number] = JobLost(f"{words}; see {job.paths.stderr}")
         if len(found) == len(jobs):
             return [found[number] for number in range(len(jobs))]
         time.sleep(LOOK_SECONDS)
@@ -84,7 +85,3 @@ def _outcome(job: Job) -> Any:
     except Exception as error:  # of the job, in submitit's words, which hold a traceback
         lines = [line for line in str(error).splitlines() if "Error: " in line]
         return JobLost(f"{lines[-1].strip() if lines else error}; see {job.paths.stderr}")
-
-
-def _tail(job: Job) -> str:
-    return f"see {job.paths.stderr}"

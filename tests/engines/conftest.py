@@ -6,13 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-
-from stn_bench.data.sources import mnist_folder
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -24,7 +21,8 @@ SlurmctldPort={controller_port}
 SlurmdPort={node_port}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+# what is put into the queue again waits for cred_expire, 120 s by default
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -39,7 +37,6 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=batch_sched_delay=1,sched_interval=5
 JobRequeue=1
-# what is requeued waits for this long, too
 KillWait=2
 ReturnToService=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs={processors} RealMemory={megabytes}
@@ -47,11 +44,34 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE
 """
 
 
-class Said(NamedTuple):
-    """How a command ended."""
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """A function of words and an environment: starts `stn-train WORDS` in an empty folder; stopped after the test."""
+    monkeypatch.chdir(tmp_path)
+    with ExitStack() as stack:
 
-    code: int
-    err: str
+        def command(*words, env=None):
+            process = subprocess.Popen([TRAIN, *words], env=env, stderr=subprocess.PIPE, text=True)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield command
+
+
+@pytest.fixture
+def wait_for():
+    """A function that waits for a function's first true value, and returns it."""
+
+    def wait(condition, seconds=120):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if value := condition():
+                return value
+            time.sleep(0.1)
+        raise AssertionError(f"not within {seconds} s")
+
+    return wait
 
 
 @pytest.fixture(scope="session")
@@ -96,24 +116,21 @@ def slurm(tmp_path_factory):
         subprocess.run(["scancel", "--full", "--user=root"], env=environment, check=False)
 
 
-class running:
+@contextmanager
+def running(command, environment, output):
     """A daemon while the context lasts; what it says goes to a file."""
-
-    def __init__(self, command, environment, output):
-        self.command, self.environment, self.output = command, environment, output
-
-    def __enter__(self):
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(self.command, env=self.environment, stdout=output, stderr=output)
-        time.sleep(0.5)  # each needs the one before
-
-    def __exit__(self, *exception):
-        self.process.terminate()
+    with output.open("w") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    time.sleep(0.5)  # each needs the one before
+    try:
+        yield
+    finally:
+        process.terminate()
         try:
-            self.process.wait(20)
+            process.wait(20)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            process.kill()
+            process.wait()
 
 
 def idle(environment):
