@@ -15,6 +15,14 @@ class TagError(UserError, ValueError):
 
 
 @dataclass
+class CheckpointConfig:
+    """How often an unfinished run is saved; None: not by this count."""
+
+    every_minutes: float | None = 2.0
+    every_steps: int | None = None
+
+
+@dataclass
 class TrainConfig:
     """The root of `stn-train`'s config; `configs/train.yaml` says what each key means."""
 
@@ -26,6 +34,7 @@ class TrainConfig:
     device: str = "auto"
     tag: str | None = None
     output: str = "outputs/runs"
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     trusted: list[str] = field(default_factory=list)
 
 

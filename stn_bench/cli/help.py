@@ -24,6 +24,8 @@ Root keys
   device=auto          auto, cpu, cuda
   tag=null             a word that keeps a variant of a run beside the run
   output=outputs/runs  folder of the run folders DATA/MODEL-TRANSFORM/RECIPE/seedN[-TAG]
+  checkpoint.every_minutes=2, checkpoint.every_steps=null
+                       how often an unfinished run is saved; the same command goes on from there
   trusted=[]           packages besides stn_bench and torch whose classes a config may name
 
 Shell completion

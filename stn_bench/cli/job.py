@@ -1,37 +1,58 @@
-"""One job of stn-train: claim the folder, build, run, write what came of it."""
+"""One job of stn-train: own the folder, build, run or go on, write what came of it."""
 
 import dataclasses
 import datetime
+import logging
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import save_file
+from torch import nn
 
-from stn_bench import figures
+from stn_bench.cli.attempt import Attempt
 from stn_bench.cli.build import ConfigError, build
-from stn_bench.cli.run_folder import claim, is_finished, release
+from stn_bench.cli.faults import explained
+from stn_bench.cli.outcome import write_arrays
+from stn_bench.cli.ownership import RunInProgress, check_free, owned
+from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, is_finished, release
+from stn_bench.data.distorted import DistortedDigits
 from stn_bench.models import parameter_count
-from stn_bench.results.record import FILE_NAME, Choices, RunRecord, read_record, write_record
+from stn_bench.results.record import (
+    FILE_NAME,
+    Choices,
+    RunRecord,
+    TornRecordError,
+    read_record,
+    write_record,
+)
 from stn_bench.results.statistics import wilson_interval
+from stn_bench.results.status import read_status
 from stn_bench.schema import TrainConfig
 from stn_bench.training.allocator import keep_freed_memory
+from stn_bench.training.checkpoint import Checkpoints
+from stn_bench.training.interruption import Interruption
+from stn_bench.training.keeper import Intervals, Keeper
 from stn_bench.training.logbook import Logbook
 from stn_bench.training.recipe import Recipe
-from stn_bench.training.run import Outcome, run
+from stn_bench.training.run import run
+
+log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> str:
-    """Do one run, or skip it if it is finished. Returns "done" or "skipped", with the error in words."""
+    """Do one run, go on with it, or skip it if it is finished. Returns "done" or "skipped", with the error in words.
+
+    Raises RunInProgress where another process is at it.
+    """
     known = [field.name for field in dataclasses.fields(TrainConfig)]
     for key in map(str, cfg):
         if key not in known:
@@ -40,57 +61,119 @@ def train(cfg: DictConfig) -> str:
         raise ConfigError(f"seed={cfg.seed} is out of range: give 0 to 2^63 - 1")
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    if is_finished(folder, config):
-        words = _result_words(read_record(folder / FILE_NAME))
-        _say(f"skipped, already finished: {folder}  {words}")
-        return f"skipped  {words}"
-    keep_freed_memory()
-    device = choose_device(cfg.device)
-    torch.manual_seed(cfg.seed)
-    data = build(cfg.data, "data", cfg.trusted).to(device)
-    model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
-    recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
-    recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
+    if skipped := _skipped(folder, config):
+        settle(folder)
+        return skipped
+    check_free(folder)
+    with explained(folder, cfg.recipe.batch_size):
+        # a config that cannot be built leaves no trace; what befalls a run that was begun goes into its status
+        parts = None if is_claimed(folder) else Parts.of(cfg)
+        with owned(folder):
+            if skipped := _skipped(folder, config):  # finished by another process since we looked
+                return skipped
+            with Attempt(folder) as attempt, explained(folder, cfg.recipe.batch_size):
+                record = _run(cfg, config, folder, parts or Parts.of(cfg), attempt)
+    words = _result_words(record)
+    _say(f"{words}, {record.seconds:.0f} s, {record.images_per_second:,.0f} images/s")
+    return f"done  {words}"
+
+
+class Parts(NamedTuple):
+    """What a config describes, built."""
+
+    device: torch.device
+    data: DistortedDigits
+    model: nn.Module
+    recipe: Recipe
+    intervals: Intervals
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Parts":
+        """Build everything and try out what the run will build anew. Raises UserError for what cannot be built."""
+        keep_freed_memory()
+        device = choose_device(cfg.device)
+        intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
+        torch.manual_seed(cfg.seed)
+        data = build(cfg.data, "data", cfg.trusted).to(device)
+        model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
+        recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
+        recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
+        recipe.total_steps(data.train_count)
+        return cls(device, data, model, recipe, intervals)
+
+
+def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, attempt: Attempt) -> RunRecord:
+    """Train from where the folder's checkpoints end, evaluate, and write what came of it."""
+    device, data, model, recipe, intervals = parts
+    steps = recipe.total_steps(data.train_count)
+    checkpoints = Checkpoints(folder, fingerprint(config))
+    saved = checkpoints.load()
+    done = saved["step"] if saved else 0
     _say(
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
-        f"{recipe.total_steps(data.train_count):,} steps in {recipe.precision} on {describe(device)}"
+        f"{steps:,} steps in {recipe.precision} on {describe(device)}"
+        + (f", going on after step {done:,}" if saved else "")
     )
-    claim(folder, config)  # not before: a config that cannot be built leaves no trace
-    with Logbook(folder, recipe.total_steps(data.train_count)) as logbook:
-        try:
-            outcome = run(model, data, recipe, cfg.seed, logbook)
-        except FloatingPointError:
-            release(folder)  # so that the advice, another config, can be followed in it
-            raise
-    _write(folder, outcome)
-    record = RunRecord(
-        choices=_choices(cfg),
-        seed=cfg.seed,
-        evaluated_on=data.evaluated_on,
-        error=outcome.evaluation.error,
-        errors=outcome.evaluation.errors,
-        images=outcome.evaluation.images,
-        wilson_95=wilson_interval(outcome.evaluation.errors, outcome.evaluation.images),
-        steps=outcome.steps,
-        epochs=outcome.epochs,
-        images_seen=outcome.images_seen,
-        seconds=outcome.seconds,
-        images_per_second=outcome.images_seen / outcome.seconds,
-        parameters=parameter_count(model),
-        device=describe(device),
-        precision=recipe.precision,
-        config=config,
-        versions={name: version(name) for name in ("stn-bench", "torch", "numpy", "hydra-core")}
-        | {"python": platform.python_version()},
-        git_commit=git_commit(),
-        data_sha256=data.sha256,
-        warp=dict(outcome.evaluation.warp),
-        finished_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    )
-    write_record(folder, record)  # last: its presence says that the run is done
-    words = _result_words(record)
-    _say(f"{words}, {outcome.seconds:.0f} s, {record.images_per_second:,.0f} images/s")
-    return f"done  {words}"
+    claim(folder, config)
+    attempt.expect(done, steps)
+    with Interruption() as interruption:
+        keeper = Keeper(checkpoints, intervals, interruption, attempt.progress)
+        with Logbook(folder, steps, done, saved and saved["logbook"]) as logbook:
+            try:
+                outcome = run(model, data, recipe, cfg.seed, logbook, keeper, saved and saved["training"])
+            except FloatingPointError:
+                checkpoints.remove()
+                release(folder)  # so that the advice, another config, can be followed in it
+                raise
+        write_arrays(folder, outcome)
+        record = RunRecord(
+            choices=_choices(cfg),
+            seed=cfg.seed,
+            evaluated_on=data.evaluated_on,
+            error=outcome.evaluation.error,
+            errors=outcome.evaluation.errors,
+            images=outcome.evaluation.images,
+            wilson_95=wilson_interval(outcome.evaluation.errors, outcome.evaluation.images),
+            steps=outcome.steps,
+            epochs=outcome.epochs,
+            images_seen=outcome.images_seen,
+            seconds=outcome.seconds,
+            images_per_second=outcome.images_seen / outcome.seconds,
+            parameters=parameter_count(model),
+            device=describe(device),
+            precision=recipe.precision,
+            config=config,
+            versions={name: version(name) for name in ("stn-bench", "torch", "numpy", "hydra-core")}
+            | {"python": platform.python_version()},
+            git_commit=git_commit(),
+            data_sha256=data.sha256,
+            warp=dict(outcome.evaluation.warp),
+            finished_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        )
+        write_record(folder, record)  # last: its presence says that the run is done
+        checkpoints.remove()
+    return record
+
+
+def _skipped(folder: Path, config: Mapping[str, Any]) -> str | None:
+    """ "skipped" with the error in words, for a finished run of a config."""
+    if not is_finished(folder, config):
+        return None
+    try:
+        words = _result_words(read_record(folder / FILE_NAME))
+    except TornRecordError as error:
+        log.warning("%s was finished, but its record is damaged, so it is done again (%s)", folder, error)
+        return None
+    _say(f"skipped, already finished: {folder}  {words}")
+    return f"skipped  {words}"
+
+
+def settle(folder: Path) -> None:
+    """Finish what a process left that was killed between writing its record and giving the folder back."""
+    status = read_status(folder)
+    if status is not None and status.state != "done":
+        with suppress(RunInProgress), owned(folder), Attempt(folder):
+            Checkpoints(folder, "").remove()
 
 
 def choose_device(name: str) -> torch.device:
@@ -130,18 +213,6 @@ def git_commit() -> str | None:
         return git("rev-parse", "HEAD").strip() + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _write(folder: Path, outcome: Outcome) -> None:
-    state = {name: tensor.contiguous() for name, tensor in outcome.model.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
-    arrays: Mapping[str, np.ndarray] = {
-        "predictions": outcome.evaluation.predictions.numpy().astype(np.uint8),
-        **{f"theta/{name}": theta.numpy() for name, theta in outcome.evaluation.theta.items()},
-    }
-    np.savez_compressed(folder / "predictions.npz", **arrays)  # type: ignore[arg-type]
-    for name, seen in outcome.examples.items():
-        figures.save(figures.warp_figure(seen.inputs, seen.points, seen.outputs), folder / f"{name}.png")
 
 
 def _choices(cfg: DictConfig) -> Choices:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from stn_bench.cli.choices import GROUPS, choices
+from stn_bench.cli.faults import of_system
 from stn_bench.errors import UserError
 
 
@@ -24,7 +25,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             return str(cause)
         cause = cause.__cause__
     if not isinstance(error, HydraException | OmegaConfBaseException):
-        return str(error) if isinstance(error, OSError) else None  # an output folder that cannot be made, say
+        # an output folder that cannot be made, say
+        return of_system(error) or str(error) if isinstance(error, OSError) else None
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} is not of the form key=value"
     overrides = OverridesParser.create().parse_overrides([word for word in arguments if not word.startswith("-")])

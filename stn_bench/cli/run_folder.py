@@ -1,5 +1,6 @@
-"""Run folders: named by choices, owned by one config, never written over."""
+"""Run folders: named by choices, claimed by one config, never written over."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from stn_bench.errors import UserError
 from stn_bench.results.record import FILE_NAME
 
 CONFIG = "config.yaml"
-IRRELEVANT = ("output", "device", "trusted")
+IRRELEVANT = ("output", "device", "trusted", "checkpoint")
 """Root keys that say where and how a run is done, not what it computes."""
 
 
@@ -21,15 +24,28 @@ class FolderTaken(UserError, ValueError):
     """Raised where a run folder holds a run of another config."""
 
 
+class FolderDamaged(UserError, ValueError):
+    """Raised where it cannot be told whose run a folder holds."""
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether `folder` belongs to a run, finished or not."""
+    return (folder / CONFIG).exists()
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """What two configs share that make the same run: a SHA-256, in hex, over the keys that matter."""
+    return hashlib.sha256(json.dumps(_relevant(config), sort_keys=True).encode()).hexdigest()
+
+
 def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
     """Whether `folder` holds a finished run of `config`.
 
-    Raises FolderTaken, naming the keys that differ, for a folder that belongs to another config.
+    Raises FolderTaken, naming the keys that differ, for a folder that belongs to another config, and FolderDamaged.
     """
-    path = folder / CONFIG
-    if not path.exists():
+    if not is_claimed(folder):
         return False
-    found = OmegaConf.to_container(OmegaConf.load(path))
+    found = _read(folder / CONFIG)
     differing = sorted(_differences(_relevant(found), _relevant(config)))
     if differing:
         raise FolderTaken(
@@ -40,10 +56,8 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
 
 
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make `folder` the one of a run of `config`; what an unfinished run logged there is removed."""
+    """Make `folder` the one of a run of `config`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("events.out.tfevents.*"):
-        stale.unlink()
     write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
@@ -63,9 +77,30 @@ def remove_if_empty(folder: str | Path, root: str | Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file all at once: it is there whole, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Any:
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(path))
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+        found, why = None, str(error).splitlines()[0]
+    else:
+        why = "it holds no config"
+    if not isinstance(found, dict) or not found:
+        raise FolderDamaged(
+            f"{path} cannot be read ({why}), so nobody knows whose run the folder holds: delete the file if it is "
+            "this one, which then goes on from its last checkpoint, or delete the folder to start over"
+        )
+    return found
 
 
 def _relevant(config: Any) -> Any:

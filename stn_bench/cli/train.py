@@ -32,7 +32,7 @@ def main() -> None:
     try:
         decorated()
     except KeyboardInterrupt:
-        print("stn-train: interrupted; the same command starts the unfinished run again", file=sys.stderr)
+        print("stn-train: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)  # as a shell says of a command ended by Ctrl-C
     except Exception as error:
         sentence = explain(error, sys.argv[1:])
@@ -46,12 +46,19 @@ def _job(cfg: "DictConfig") -> str:
     from hydra.types import RunMode
 
     from stn_bench.cli.job import train
+    from stn_bench.cli.ownership import RunInProgress
     from stn_bench.cli.run_folder import remove_if_empty
     from stn_bench.errors import UserError
+    from stn_bench.training.interruption import Interrupted
 
     try:
         return train(cfg)
+    except Interrupted as end:
+        print(f"stn-train: {end.name}; the same command goes on from the last checkpoint", file=sys.stderr)
+        raise
     except Exception as error:
+        if isinstance(error, RunInProgress) and HydraConfig.get().mode == RunMode.MULTIRUN:
+            return f"elsewhere: {error.owner}"  # a sweep shares its work with others
         remove_if_empty(HydraConfig.get().runtime.output_dir, cfg.output)  # made by Hydra before the job
         if HydraConfig.get().mode == RunMode.MULTIRUN or not isinstance(error, UserError):
             raise  # a sweep goes on, and sums up

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class DistortedDigits:
         self.sha256 = digits.sha256
         self.image_shape = (1, *distortion.output_size)
         self.train_count = available - validation
-        self.evaluated_on = "validation" if validation else "test"
+        self.evaluated_on: Literal["test", "validation"] = "validation" if validation else "test"
         images, labels = torch.from_numpy(digits.train_images), torch.from_numpy(digits.train_labels).long()
         self._train = images[: self.train_count], labels[: self.train_count]
         if validation:
@@ -78,11 +78,16 @@ class DistortedDigits:
         drawn_in = epoch if self.fresh else FROZEN_EPOCH
         return Epoch(order, self.distortion.draw(self.train_count, generator(seed, drawn_in, "distortion")))
 
-    def training_batches(self, seed: int, epoch: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of images (B, 1, H, W) in [0, 1] and labels (B,) of one epoch; a last, smaller one is left out."""
+    def training_batches(
+        self, seed: int, epoch: int, batch_size: int, first: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of images (B, 1, H, W) in [0, 1] and labels (B,) of one epoch, from the one numbered `first` on.
+
+        A last, smaller one is left out. The batches before `first` cost nothing: they are not warped.
+        """
         images, labels = self._train
         order, parameters = (drawn.to(images.device) for drawn in self.draw_epoch(seed, epoch))
-        for start in range(0, self.train_count - batch_size + 1, batch_size):
+        for start in range(first * batch_size, self.train_count - batch_size + 1, batch_size):
             index = order[start : start + batch_size]
             yield self._distorted(images[index], parameters[index]), labels[index]
 

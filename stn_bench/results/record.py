@@ -21,6 +21,10 @@ class RecordError(UserError, ValueError):
     """A file that is not a record this version can read, or numbers that contradict one another."""
 
 
+class TornRecordError(RecordError):
+    """A file that is not whole: the run's word that it is done was damaged after it was given."""
+
+
 class Choices(TypedDict):
     """What was chosen in each config group; None: the group does not apply."""
 
@@ -107,7 +111,7 @@ def read_record(path: Path | str) -> RunRecord:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # malformed JSON and malformed UTF-8 alike
-        raise RecordError(f"{path} is not whole JSON ({error}): delete it and start the run again") from error
+        raise TornRecordError(f"{path} is not whole JSON ({error}): delete it and start the run again") from error
     if not isinstance(content, dict) or "schema" not in content:
         raise RecordError(f"{path} is not a run record, it states no schema: move it out of the runs folder")
     if content["schema"] != SCHEMA:

@@ -1,16 +1,19 @@
-"""What a run tells while it trains: TensorBoard in its folder, a bar on a terminal, otherwise a line an epoch."""
+"""What a run tells while it trains: TensorBoard and JSON lines in its folder, a bar on a terminal, a line an epoch."""
 
 import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from stn_bench.figures import warp_figure
+from stn_bench.training import events
 from stn_bench.training.evaluation import Warped
+from stn_bench.training.metrics import METRICS, Metrics
 
 PICTURED = 8
 """How many images of a batch are drawn."""
@@ -25,11 +28,22 @@ log = logging.getLogger(__name__)
 
 
 class Logbook:
-    """Writes a run's progress to `folder` and to standard error; use it in a `with` statement."""
+    """Writes a run's progress to `folder` and to standard error; use it in a `with` statement.
 
-    def __init__(self, folder: Path, steps: int) -> None:
-        self.writer = SummaryWriter(str(folder))
-        self.bar = tqdm(total=steps, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+    Args:
+        folder: of the run.
+        steps: how many the run has.
+        done: how many of them are done.
+        position: what `position` gave then; what was written since is removed. None: start anew.
+    """
+
+    def __init__(self, folder: Path, steps: int, done: int = 0, position: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder
+        events.cut(folder, {} if position is None else position["events"])
+        self.metrics = Metrics(folder / METRICS, None if position is None else position["metrics"])
+        # the files are cut; a TensorBoard that has read them before is told by purge_step
+        self.writer = SummaryWriter(str(folder), purge_step=None if position is None else done + 1)
+        self.bar = tqdm(total=steps, initial=done, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)
         self._warned: set[str] = set()
 
     def __enter__(self) -> "Logbook":
@@ -47,6 +61,7 @@ class Logbook:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write numbers by name, as of a step."""
+        self.metrics.add(step, values)
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 
@@ -72,3 +87,8 @@ class Logbook:
         """Draw inputs with the sampled frames on them, and outputs."""
         figure = warp_figure(seen.inputs[:PICTURED], seen.points[:PICTURED], seen.outputs[:PICTURED])
         self.writer.add_figure(f"{name}/frames", figure, step)
+
+    def position(self) -> dict[str, Any]:
+        """Where the files stand, once all that was told is in them and on the disk."""
+        self.writer.flush()
+        return {"events": events.lengths(self.folder), "metrics": self.metrics.position()}

@@ -2,32 +2,26 @@
 
 import itertools
 import math
-import time
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stn_bench.data.distorted import DistortedDigits
-from stn_bench.errors import UserError
 from stn_bench.geometry import measure
-from stn_bench.spatial_transformer import NonFiniteTheta
 from stn_bench.tasks import Classification
+from stn_bench.training.divergence import check_finite, watched
 from stn_bench.training.evaluation import Evaluation, Warped, autocast, evaluate, watch_transformers
+from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
 from stn_bench.training.recipe import Recipe
-from stn_bench.training.steps import Step, train_steps
+from stn_bench.training.state import Training
+from stn_bench.training.steps import train_steps
 
 EVALUATION_BATCH = 1000
 PICTURES = 10
 """In how many epochs of a run pictures are drawn."""
-
-
-class Diverged(UserError, FloatingPointError):
-    """Raised where a loss, or what a transformer predicts, is no longer finite."""
 
 
 class Outcome(NamedTuple):
@@ -45,79 +39,82 @@ class Outcome(NamedTuple):
     """Of training: drawing, warping, stepping; without evaluation and pictures."""
 
 
-def run(model: nn.Module, data: DistortedDigits, recipe: Recipe, seed: int, logbook: Logbook) -> Outcome:
+def run(
+    model: nn.Module,
+    data: DistortedDigits,
+    recipe: Recipe,
+    seed: int,
+    logbook: Logbook,
+    keeper: Keeper | None = None,
+    saved: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Train `model` on `data`, both on the same device, as `recipe` says; then evaluate once.
 
     The test digits are looked at after training only. Held-out digits are evaluated after each epoch, too.
-    Raises Diverged.
+    `keeper` saves the training between steps; `saved` is the state to go on from, of a training with the same
+    arguments: the outcome is then the same, to the last bit on the same CPU, as if it had never stopped.
+    Raises Diverged, CheckpointError, and what a signal noted by the keeper raises.
     """
+    keeper = keeper or Keeper()
     task = Classification(recipe.label_smoothing)
-    per_epoch = data.train_count // recipe.batch_size
-    steps = recipe.total_steps(data.train_count)
-    epochs = math.ceil(steps / per_epoch)
-    optimiser = recipe.make_optimiser(model)
-    schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, steps))
-    averaged = None
-    if recipe.average_decay is not None:
-        averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))
-    best_known = model if averaged is None else averaged.module
-
-    def after_step() -> None:
-        if averaged is not None:
-            averaged.update_parameters(model)
-        logbook.steps()
-
+    training = Training.begin(model, recipe, data.train_count)
+    if saved is not None:
+        training.load_state_dict(saved)
+    epochs = math.ceil(training.steps / training.per_epoch)
     sample = next(data.training_batches(seed, 0, recipe.batch_size))[0]
-    done, seconds = 0, 0.0
-    for epoch in range(epochs):
-        started = time.perf_counter()
-        batches = itertools.islice(data.training_batches(seed, epoch, recipe.batch_size), steps - done)
-        seen = _finite(
-            train_steps(model, batches, task, optimiser, schedule, recipe.precision, recipe.clip_norm, after_step),
+    while training.epoch < epochs:
+        training.stopwatch.go()
+        batches = data.training_batches(seed, training.epoch, recipe.batch_size, len(training.seen))
+        steps = train_steps(
             model,
-            done,
+            itertools.islice(batches, training.steps - training.step),
+            task,
+            training.optimiser,
+            training.schedule,
+            recipe.precision,
+            recipe.clip_norm,
+            training.average,
         )
-        loss, wrong = (float(torch.stack(values).float().mean()) for values in zip(*seen, strict=True))
-        seconds += time.perf_counter() - started
-        done += len(seen)
+        for step in watched(steps, training):
+            training.seen.append(step)
+            logbook.steps()
+            keeper.after_step(training, logbook)
+        check_finite(training)
+        loss, wrong = (float(torch.stack(values).float().mean()) for values in zip(*training.seen, strict=True))
+        training.stopwatch.stop()
         numbers = {
             "train/loss": loss,
             "train/error": wrong / recipe.batch_size,
-            "train/learning_rate": optimiser.param_groups[0]["lr"],
+            "train/learning_rate": training.optimiser.param_groups[0]["lr"],
         }
         if data.evaluated_on == "validation":
             held_out = data.evaluation_batches(EVALUATION_BATCH)
-            numbers["validation/error"] = evaluate(best_known, held_out, task, recipe.precision).error
+            numbers["validation/error"] = evaluate(training.best_known, held_out, task, recipe.precision).error
+        done = training.step
         logbook.scalars(done, numbers)
-        logbook.line(_words(epoch, epochs, numbers, done * recipe.batch_size / seconds))
-        pictured = epoch == epochs - 1 or epoch % math.ceil(epochs / PICTURES) == 0
-        for name, warped in look(best_known, sample, recipe.precision).items():
+        speed = done * recipe.batch_size / training.stopwatch.seconds
+        logbook.line(_words(training.epoch, epochs, numbers, speed))
+        pictured = training.epoch == epochs - 1 or training.epoch % math.ceil(epochs / PICTURES) == 0
+        for name, warped in look(training.best_known, sample, recipe.precision).items():
             logbook.warped(done, name, warped, measure.summary(warped.points))
             if pictured:
                 logbook.picture(done, name, warped)
-    evaluation = evaluate(best_known, data.evaluation_batches(EVALUATION_BATCH), task, recipe.precision)
-    logbook.scalars(done, {f"{data.evaluated_on}/error": evaluation.error})
-    examples = look(best_known, data.examples(), recipe.precision)
-    return Outcome(best_known, evaluation, examples, done, done / per_epoch, done * recipe.batch_size, seconds)
-
-
-def _finite(steps: Iterable[Step], model: nn.Module, done: int) -> list[Step]:
-    """The steps of one epoch, after `done` others. Raises Diverged where a theta, a loss or a weight is not finite."""
-    seen: list[Step] = []
-    try:
-        for step in steps:
-            seen.append(step)
-    except NonFiniteTheta as error:
-        raise Diverged(f"diverged at step {done + len(seen)}: {error}") from error
-    loss = float(torch.stack([step.loss for step in seen]).sum())
-    weights = all(bool(parameter.isfinite().all()) for parameter in model.parameters())  # the last made no loss yet
-    if not (math.isfinite(loss) and weights):
-        found = "weights are not finite" if math.isfinite(loss) else f"the loss is {loss}"
-        raise Diverged(
-            f"diverged between steps {done} and {done + len(seen)}: {found}; lower recipe.optimiser.lr, "
-            "set recipe.clip_norm=1, or use recipe.precision=fp32"
-        )
-    return seen
+        training.turn_page()
+        keeper.report(done, numbers["train/error"])
+    keeper.save(training, logbook)
+    evaluated = keeper.leavable(data.evaluation_batches(EVALUATION_BATCH))
+    evaluation = evaluate(training.best_known, evaluated, task, recipe.precision)
+    if data.evaluated_on == "test":  # held-out digits are told, epoch by epoch
+        logbook.scalars(training.step, {"test/error": evaluation.error})
+    return Outcome(
+        training.best_known,
+        evaluation,
+        look(training.best_known, data.examples(), recipe.precision),
+        training.step,
+        training.step / training.per_epoch,
+        training.step * recipe.batch_size,
+        training.stopwatch.seconds,
+    )
 
 
 @torch.no_grad()

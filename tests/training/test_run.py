@@ -8,7 +8,8 @@ import torch
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.training import Recipe, StepDecay
 from stn_bench.training import run as module
-from stn_bench.training.run import Diverged, run
+from stn_bench.training.divergence import Diverged
+from stn_bench.training.run import run
 
 
 class Watched(DistortedDigits):

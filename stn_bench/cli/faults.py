@@ -1,0 +1,71 @@
+"""What the machine can do to a run, as sentences that say what to do. Free of torch."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from stn_bench.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class MachineFault(UserError):
+    """A full disk, a folder that cannot be written to, or memory that is not there."""
+
+
+def of_system(error: OSError, folder: Path | str | None = None) -> str | None:
+    """A sentence for a full disk or for a folder that cannot be written to; None for other errors."""
+    place = error.filename or folder or "the output folder"
+    if error.errno in FULL:
+        free = ""
+        with suppress(OSError):
+            free = f" ({shutil.disk_usage(folder or Path(place).parent).free:,} bytes free)"
+        return (
+            f"{place} cannot be written: {error.strerror}{free}; make room, then type the same command again to go on "
+            "from the last checkpoint"
+        )
+    if error.errno in FORBIDDEN:
+        return (
+            f"{place} cannot be written: {error.strerror}; make its folder writable, or choose another with output=DIR"
+        )
+    return None
+
+
+@contextmanager
+def explained(folder: Path, batch_size: int) -> Iterator[None]:
+    """Have faults of the machine raised as MachineFault."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, UserError) or (sentence := of_system(error, folder)) is None:
+            raise
+        raise MachineFault(sentence) from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = max(1, batch_size // 2)
+        raise MachineFault(
+            f"out of memory with recipe.batch_size={batch_size} ({_first_line(error)}): end other programs and type "
+            f"the same command again to go on from the last checkpoint, or try recipe.batch_size={smaller} tag=NAME, "
+            "which is another run"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the machine's or the GPU's memory is used up."""
+    # torch.OutOfMemoryError is a RuntimeError, as is what torch raises for the CPU
+    words = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in words
+        or "CUDA out of memory" in words
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,143 @@
+"""What a training consists of between two steps: everything that the steps to come depend on, and where they are."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from stn_bench.training.checkpoint import CheckpointError
+from stn_bench.training.recipe import Recipe
+from stn_bench.training.steps import Step
+
+
+class Stopwatch:
+    """Seconds of training; it stands still while something else is done."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Counted so far."""
+        return self._before + (0.0 if self._since is None else time.perf_counter() - self._since)
+
+    def go(self) -> None:
+        """Count from now on."""
+        self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        """Count no longer."""
+        self.set(self.seconds)
+
+    def set(self, seconds: float) -> None:
+        """Stand still at so many seconds."""
+        self._before, self._since = seconds, None
+
+
+@dataclass
+class Training:
+    """A network with what trains it, and the place in the epochs: `epoch` are told, of the next one `seen` are done.
+
+    Data are not part of it: they are drawn from seed and epoch alone (`stn_bench.data.streams`).
+    """
+
+    model: nn.Module
+    optimiser: Optimizer
+    schedule: LambdaLR
+    averaged: AveragedModel | None
+    steps: int
+    """How many there are in the run, and, of them, `per_epoch` in an epoch; the last epoch can be a part of one."""
+    per_epoch: int
+    batch_size: int
+    epoch: int = 0
+    seen: list[Step] = field(default_factory=list)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    @classmethod
+    def begin(cls, model: nn.Module, recipe: Recipe, train_count: int) -> "Training":
+        """Before the first step. Raises RecipeError as the recipe does."""
+        steps = recipe.total_steps(train_count)
+        optimiser = recipe.make_optimiser(model)
+        schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, steps))
+        averaged = None
+        if recipe.average_decay is not None:
+            averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))
+        return cls(model, optimiser, schedule, averaged, steps, train_count // recipe.batch_size, recipe.batch_size)
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return min(self.told + len(self.seen), self.steps)
+
+    @property
+    def told(self) -> int:
+        """How many of them are in epochs that are told."""
+        return min(self.epoch * self.per_epoch, self.steps)
+
+    @property
+    def error(self) -> float | None:
+        """The share of images classified wrongly in this epoch so far; None before its first step. Waits for a GPU."""
+        if not self.seen:
+            return None
+        return float(torch.stack([step.errors for step in self.seen]).float().mean()) / self.batch_size
+
+    @property
+    def best_known(self) -> nn.Module:
+        """The network to evaluate: with averaged weights where the recipe averages."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    def average(self) -> None:
+        """Let the averaged weights follow the last step."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+
+    def turn_page(self) -> None:
+        """Begin the next epoch: this one is told."""
+        self.epoch += 1
+        self.seen = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything as plain data: tensors, numbers, words, and lists and mappings of them."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+            "epoch": self.epoch,
+            "losses": torch.stack([step.loss for step in self.seen]).cpu() if self.seen else torch.empty(0),
+            "errors": torch.stack([step.errors for step in self.seen]).cpu() if self.seen else torch.empty(0),
+            "seconds": self.stopwatch.seconds,
+            "random": torch.get_rng_state(),  # what a layer of the user's may draw from, dropout say
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Stand where `state_dict` was taken. Raises CheckpointError for a state that does not fit."""
+        try:
+            self._load(state)
+        except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"the saved state does not fit this run, which another version of the code may have begun: {error}; "
+                "delete the run folder to start over, or go on with the version that began it"
+            ) from error
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.epoch = state["epoch"]
+        device = next(self.model.parameters()).device
+        self.seen = list(map(Step, state["losses"].to(device), state["errors"].to(device)))
+        self.stopwatch.set(state["seconds"])
+        torch.set_rng_state(state["random"])
+        if len(state["random_cuda"]) == torch.cuda.device_count() > 0:
+            torch.cuda.set_rng_state_all(state["random_cuda"])
