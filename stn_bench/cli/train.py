@@ -19,9 +19,8 @@ def main() -> None:
     import hydra
     from hydra.core.plugins import Plugins
 
+    from hydra_plugins.stn_cluster_launchers import RayLauncher, SlurmLauncher
     from hydra_plugins.stn_grid_sweeper import GridSweeper
-    from hydra_plugins.stn_ray_launcher import RayLauncher
-    from hydra_plugins.stn_slurm_launcher import SlurmLauncher
     from stn_bench import schema
     from stn_bench.cli.mistakes import explain
 

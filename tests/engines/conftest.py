@@ -35,7 +35,7 @@ AccountingStorageType=accounting_storage/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
-SchedulerParameters=batch_sched_delay=1,sched_interval=5
+SchedulerParameters=batch_sched_delay=1,sched_interval=5,sched_min_interval=100000
 JobRequeue=1
 KillWait=2
 ReturnToService=2

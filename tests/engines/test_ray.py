@@ -1,4 +1,4 @@
-"""Sweeps on a Ray cluster that the command starts on this machine: killed and failing runs, and what is said of them."""
+"""Sweeps on a Ray cluster of this machine: killed and failing runs, and what is said of them."""
 
 import os
 import re
@@ -29,8 +29,8 @@ def training_worker(seed):
 
 
 def verdicts(said):
-    """The second column of the lines that sum a sweep up, by the seed in the first."""
-    return {int(seed): verdict for seed, verdict in re.findall(r"^.*\bseed=(\d+).*?  (\w+)", said, re.MULTILINE)}
+    """How each run ended, by its seed, as said when it did."""
+    return {int(seed): verdict for seed, verdict in re.findall(r"^\[.*\bseed=(\d+).*?  (\w+)", said, re.MULTILINE)}
 
 
 def test_a_killed_run_of_a_sweep_is_tried_again_and_all_are_done(start, wait_for):

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.stn_slurm_launcher.queue import outcomes
+from hydra_plugins.stn_cluster_launchers.queue import outcomes
+from hydra_plugins.stn_cluster_launchers.sweep import Sweep, Worded
 from stn_bench.errors import UserError
+
+PROGRAMS = ("sbatch", "srun", "squeue", "scontrol")
 
 
 class SlurmMissing(UserError, RuntimeError):
@@ -40,19 +43,19 @@ class SlurmLauncher(Launcher):
             raise SlurmMissing(
                 "hydra/launcher=slurm needs submitit, which is not installed: pip install 'stn-bench[slurm]'"
             ) from None
-        if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
+        if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
             raise SlurmMissing(
-                f"hydra/launcher=slurm finds no {', '.join(missing)} here: run the command on a machine that submits "
+                f"hydra/launcher=slurm finds no {', '.join(missing)} here: type the command on a machine that submits "
                 "jobs to a Slurm cluster, or leave hydra/launcher out"
             )
+        self.hydra_context, self.config = hydra_context, config
         self.job = Submitit(**{name: value for name, value in self.parameters.items() if value is not None})
-        self.job.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.job.setup(hydra_context=hydra_context, task_function=Worded(task_function), config=config)
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Submit a job for each list of overrides; return, in their order, what became of them."""
         import submitit
         from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
-        from omegaconf import OmegaConf
 
         parameters = dict(self.job.params)
         executor = submitit.AutoExecutor(
@@ -60,36 +63,25 @@ class SlurmLauncher(Launcher):
             folder=parameters.pop("submitit_folder"),
             slurm_max_num_timeout=parameters.pop("max_num_timeout"),
         )
-        of_all_clusters = set(OmegaConf.structured(BaseQueueConf))
+        of_any_cluster = set(OmegaConf.structured(BaseQueueConf))
         executor.update_parameters(
-            **{name if name in of_all_clusters else f"slurm_{name}": value for name, value in parameters.items()}
+            **{name if name in of_any_cluster else f"slurm_{name}": value for name, value in parameters.items()}
         )
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        sweep = Sweep(self.hydra_context, self.config, job_overrides)
+        count = len(sweep.jobs)
+        numbers = range(initial_job_idx, initial_job_idx + count)
+        state = Singleton.get_state()
         jobs = executor.map_array(
-            self.job,
-            [list(overrides) for overrides in job_overrides],
-            ["hydra.sweep.dir"] * len(numbers),
-            numbers,
-            [str(number) for number in numbers],
-            [Singleton.get_state()] * len(numbers),
+            self.job, sweep.jobs, ["hydra.sweep.dir"] * count, numbers, map(str, numbers), [state] * count
         )
         array = jobs[0].job_id.split("_")[0]
-        print(
-            f"{len(jobs)} runs submitted to Slurm as job {array}; what they print goes to {jobs[0].paths.folder}",
-            file=sys.stderr,
-        )
+        logs = jobs[0].paths.folder.parent
+        print(f"{count} runs are job {array} of Slurm; their logs are in {logs}/{array}*", file=sys.stderr, flush=True)
+        results: dict[int, JobReturn] = {}
         try:
-            found = outcomes(jobs)
+            for index, outcome in outcomes(jobs):
+                results[index] = sweep.end(index, outcome)
         except KeyboardInterrupt:
-            print(f"the runs go on; `scancel {array}` ends them", file=sys.stderr)
+            print(f"the runs go on without this command; `scancel {array}` ends them", file=sys.stderr)
             raise
-        return [
-            outcome if isinstance(outcome, JobReturn) else _failed(overrides, outcome)
-            for overrides, outcome in zip(job_overrides, found, strict=True)
-        ]
-
-
-def _failed(overrides: Sequence[str], error: Exception) -> JobReturn:
-    result = JobReturn(overrides=overrides, status=JobStatus.FAILED)
-    result.return_value = error
-    return result
+        return [results[index] for index in range(count)]

@@ -1,5 +1,0 @@
-"""The Hydra plugin behind `hydra/launcher=slurm`."""
-
-from hydra_plugins.stn_slurm_launcher.slurm_launcher import SlurmLauncher
-
-__all__ = ["SlurmLauncher"]
