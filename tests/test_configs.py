@@ -50,11 +50,12 @@ def digits(monkeypatch, few_digits):
 
 def test_every_yaml_lies_in_a_folder_whose_files_are_built_below():
     covered = ["", "data", "model", "transform", "recipe", "recipe/optimiser", "recipe/for_model"]
-    covered += ["sweep", "table", "hydra/sweeper"]
+    covered += ["sweep", "table", "hydra/sweeper", "hydra/launcher"]
     found = {path.parent.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml")}
     assert found <= {"." if folder == "" else folder for folder in covered}
     assert names("") == ["train"]
     assert names("hydra/sweeper") == ["grid"]
+    assert names("hydra/launcher") == ["ray", "slurm"]
 
 
 def test_a_yaml_that_cannot_be_chosen_is_built_on_by_one_that_can():
@@ -72,7 +73,7 @@ def test_every_choice_explains_itself_in_its_first_comment(group):
 
 def test_every_folder_of_choices_is_on_the_help_page():
     found = {path.parent.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("[!_]*.yaml")}
-    assert found - {".", "table", "hydra/sweeper", "recipe/for_model"} == set(GROUPS)
+    assert found - {".", "table", "hydra/sweeper", "hydra/launcher", "recipe/for_model"} == set(GROUPS)
     for group in GROUPS:
         assert f"\n{group}=  " in page()
 
@@ -172,6 +173,20 @@ def test_a_sweeper_is_a_plugin_that_can_be_built(compose_config):
     sweeper = instantiate(compose_config(hydra=True).hydra.sweeper)
     assert type(sweeper).__name__ == "GridSweeper"
     assert sweeper.grids == []
+
+
+@pytest.mark.parametrize(("name", "plugin"), [("ray", "RayLauncher"), ("slurm", "SlurmLauncher")])
+def test_a_launcher_is_a_plugin_that_can_be_built_where_its_engine_is_not_installed(compose_config, name, plugin):
+    Plugins.instance()
+    assert type(instantiate(compose_config(f"hydra/launcher={name}", hydra=True).hydra.launcher)).__name__ == plugin
+
+
+def test_a_run_on_slurm_has_a_thread_per_core_and_is_resumed(compose_config):
+    words = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=3", "output=/shared")
+    launcher = instantiate(compose_config(*words, hydra=True).hydra.launcher)
+    assert "export OMP_NUM_THREADS=3" in launcher.parameters["setup"]
+    assert launcher.parameters["max_num_timeout"] > 0
+    assert launcher.parameters["submitit_folder"] == "/shared/.submitit/%j"
 
 
 def jobs(grids):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def main() -> None:
     schema.register()
     for plugin in (GridSweeper, RayLauncher, SlurmLauncher):  # an editable install hides them from Hydra's own search
         Plugins.instance().register(plugin)
+    # hydra-ray-launcher, if it happens to be installed, has a config of this name; ours comes before it
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
     decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
     try:
         decorated()

@@ -3,14 +3,18 @@
 import os
 import re
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from stn_bench.results.record import read_record
 
-pytest.importorskip("ray", reason="not installed: pip install 'stn-bench[ray]'")
-pytestmark = [pytest.mark.engines, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="not installed: pip install 'stn-bench[ray]'"),
+]
 
 RUN = ("recipe=smoke", "model=fcn", "device=cpu", "hydra/launcher=ray")
 LONG = 2000
@@ -34,7 +38,8 @@ def verdicts(said):
 
 
 def test_a_killed_run_of_a_sweep_is_tried_again_and_all_are_done(start, wait_for):
-    sweep = start("-m", *RUN, "hydra.sweeper.grids=[{seed:[1,2,3,4,5,6,7,8,9,10,11]},{seed:[12],recipe.steps:[2000]}]")
+    grids = f"hydra.sweeper.grids=[{{seed:[1,2,3,4,5,6,7,8,9,10,11]}},{{seed:[12],recipe.steps:[{LONG}]}}]"
+    sweep = start("-m", *RUN, grids)
     worker = wait_for(lambda: training_worker(12))
     os.kill(worker, signal.SIGKILL)
     assert wait_for(lambda: training_worker(12) != worker)
@@ -47,8 +52,10 @@ def test_a_killed_run_of_a_sweep_is_tried_again_and_all_are_done(start, wait_for
 
 
 def test_runs_that_fail_are_told_and_the_others_done(start, wait_for):
-    grids = "hydra.sweeper.grids=[{seed:[1,2]},{seed:[3],recipe.batch_size:[60001]},{seed:[4],recipe.steps:[2000]}]"
-    sweep = start("-m", *RUN, grids, "hydra.launcher.ray.remote.max_retries=0")
+    others = f"{{seed:[3],recipe.batch_size:[60001]}},{{seed:[4],recipe.steps:[{LONG}]}}"
+    sweep = start(
+        "-m", *RUN, f"hydra.sweeper.grids=[{{seed:[1,2]}},{others}]", "hydra.launcher.ray.remote.max_retries=0"
+    )
     os.kill(wait_for(lambda: training_worker(4)), signal.SIGKILL)
     _, said = sweep.communicate(timeout=300)
     assert (sweep.returncode, verdicts(said)) == (1, {1: "done", 2: "done", 3: "FAILED", 4: "FAILED"}), said

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 
 from stn_bench.results.record import read_record
 
-pytestmark = pytest.mark.engines
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.skipif(
+        find_spec("hydra_plugins.hydra_submitit_launcher") is None,
+        reason="not installed: pip install 'stn-bench[slurm]'",
+    ),
+]
 
 RUN = ("recipe=smoke", "model=fcn", "device=cpu")
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1")
