@@ -1,6 +1,7 @@
 """What tests of several folders share. One thread for all: small tensors only make threads wait for one another."""
 
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -33,3 +34,17 @@ def few_digits():
         return (kinds[labels] + random.integers(0, 55, (count, 28, 28))).astype(np.uint8), labels.astype(np.uint8)
 
     return MNIST(*draw(640), *draw(50), sha256="few digits")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own, of one MiB; needs the right to mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no right to mount a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

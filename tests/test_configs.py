@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,9 @@ from stn_bench.cli.choices import GROUPS, choices
 from stn_bench.cli.help import EXAMPLES, page
 from stn_bench.models import parameter_count
 from stn_bench.results.spec import parse_spec
-from stn_bench.schema import TrainConfig
+from stn_bench.schema import CheckpointConfig, TrainConfig
 from stn_bench.training import Recipe
+from stn_bench.training.keeper import Intervals
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHAPES = {"rts": (1, 42, 42)}
@@ -161,11 +162,21 @@ def test_the_keys_of_a_recipe_are_its_constructors_and_each_is_explained():
 def test_the_root_keys_are_the_schemas_and_each_is_explained():
     explained = comments("", "train")
     plain = {"seed", "device", "tag", "output", "trusted"}
-    assert set(explained) == plain | {"defaults", "hydra"}
-    assert {field.name for field in fields(TrainConfig)} == plain | {"data", "model", "transform", "recipe"}
+    assert set(explained) == plain | {"checkpoint", "defaults", "hydra"}
+    groups = {"data", "model", "transform", "recipe"}
+    assert {field.name for field in fields(TrainConfig)} == plain | groups | {"checkpoint"}
     for key in plain:
         assert explained[key]
         assert f"\n  {key}=" in page()
+
+
+def test_how_often_a_run_is_saved_is_explained_and_means_what_the_schema_says(compose_config):
+    composed = OmegaConf.to_container(compose_config().checkpoint)
+    assert composed == asdict(CheckpointConfig()) == asdict(Intervals(**composed))
+    text = (CONFIGS / "train.yaml").read_text()
+    for key in composed:
+        assert re.search(rf"^  {key}: .*# .+; null: never$", text, re.MULTILINE)
+        assert f"checkpoint.{key}=" in page()
 
 
 def test_a_sweeper_is_a_plugin_that_can_be_built(compose_config):
@@ -256,7 +267,10 @@ def test_a_misspelt_key_is_refused(compose_config, override):
         compose_config("model=cnn_stn", override)
 
 
-@pytest.mark.parametrize("override", ["seed=abc", "seed=1.5", "trusted=os", "tag=[a]"])
+@pytest.mark.parametrize(
+    "override",
+    ["seed=abc", "seed=1.5", "trusted=os", "tag=[a]", "checkpoint.every_minutes=soon", "checkpoint.every_steps=1.5"],
+)
 def test_a_root_key_of_the_wrong_type_is_refused(compose_config, override):
     with pytest.raises(HydraException, match=f"Error merging override {re.escape(override)}"):
         compose_config(override)

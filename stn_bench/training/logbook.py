@@ -39,6 +39,7 @@ class Logbook:
 
     def __init__(self, folder: Path, steps: int, done: int = 0, position: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         events.cut(folder, {} if position is None else position["events"])
         self.metrics = Metrics(folder / METRICS, None if position is None else position["metrics"])
         # the files are cut; a TensorBoard that has read them before is told by purge_step

@@ -123,8 +123,9 @@ class Training:
         try:
             self._load(state)
         except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise CheckpointError(
-                f"the saved state does not fit this run, which another version of the code may have begun: {error}; "
+                f"the saved state does not fit this run, which another version of the code may have begun ({reason}); "
                 "delete the run folder to start over, or go on with the version that began it"
             ) from error
 

@@ -28,7 +28,13 @@ def test_an_error_for_the_user_is_its_own_sentence():
 
 
 def test_what_the_system_refuses_is_told_as_it_puts_it():
-    assert explain(PermissionError(13, "Permission denied", "/runs"), []) == "[Errno 13] Permission denied: '/runs'"
+    assert explain(IsADirectoryError(21, "Is a directory", "/runs"), []) == "[Errno 21] Is a directory: '/runs'"
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_with_what_to_do():
+    assert explain(PermissionError(13, "Permission denied", "/runs"), []) == (
+        "/runs cannot be written: Permission denied; make its folder writable, or choose another with output=DIR"
+    )
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("a bug"), AssertionError()])

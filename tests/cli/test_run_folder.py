@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from stn_bench.cli.run_folder import FolderTaken, claim, is_finished, remove_if_empty, write_text
+from stn_bench.cli.run_folder import (
+    FolderDamaged,
+    FolderTaken,
+    claim,
+    fingerprint,
+    is_finished,
+    remove_if_empty,
+    write_text,
+)
 
 CONFIG = {
     "data": {"_target_": "d", "folder": None, "sizes": [28, 28]},
@@ -80,17 +88,31 @@ def test_a_key_that_is_gone_is_a_difference(folder):
 
 
 @pytest.mark.parametrize(
-    "keys", [{"device": "cuda"}, {"output": "/scratch"}, {"trusted": ["mine"]}, {"data__folder": "/mnist"}]
+    "keys",
+    [
+        {"device": "cuda"},
+        {"output": "/scratch"},
+        {"trusted": ["mine"]},
+        {"data__folder": "/mnist"},
+        {"checkpoint": {"every_steps": 5}},
+    ],
 )
 def test_where_and_how_a_run_is_done_makes_no_difference(folder, keys):
     assert is_finished(folder, changed(**keys)) is True
 
 
-def test_claiming_removes_what_an_unfinished_run_has_logged_and_nothing_else(folder):
-    for name in ("events.out.tfevents.1", "events.out.tfevents.2", "notes.txt"):
-        (folder / name).touch()
-    claim(folder, CONFIG)
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "notes.txt", "result.json"}
+@pytest.mark.parametrize("text", ["", "recipe: [", "- a", "\x00", "data: {", "7"], ids=repr)
+def test_a_torn_config_is_refused_with_what_to_do(folder, text):
+    (folder / "config.yaml").write_text(text)
+    with pytest.raises(FolderDamaged, match=rf"^{folder}/config.yaml cannot be read .* delete the file if it is this"):
+        is_finished(folder, CONFIG)
+
+
+def test_configs_of_one_run_have_one_fingerprint_and_others_another():
+    assert fingerprint(CONFIG) == fingerprint(changed(device="cuda", data__folder="/mnist", output="there"))
+    assert fingerprint(CONFIG) == fingerprint(dict(reversed(CONFIG.items())))
+    assert len({fingerprint(changed(seed=seed)) for seed in range(5)}) == 5
+    assert fingerprint(changed(seed=1)) == fingerprint(CONFIG)
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -48,11 +48,14 @@ def test_a_run_leaves_its_record_predictions_weights_and_config(stn_train):
     assert said.code == 0, said.err
     assert said.out == ""
     assert sorted(re.sub("tfevents.*", "tfevents", path.name) for path in FCN_FOLDER.iterdir()) == [
+        ".lock",
         "config.yaml",
         "events.out.tfevents",
+        "metrics.jsonl",
         "model.safetensors",
         "predictions.npz",
         "result.json",
+        "status.json",
     ]
     record = read_record(FCN_FOLDER / "result.json")
     labels = load_mnist().test_labels
@@ -205,7 +208,8 @@ REFUSED = {
     ("seed=abc",): "Error merging override seed=abc: Value 'abc' of type 'str' could not be converted to Integer",
     (
         "+foo=1",
-    ): "there is no root key foo; there are data, model, transform, recipe, seed, device, tag, output, trusted",
+    ): "there is no root key foo; there are data, model, transform, recipe, seed, device, tag, output, checkpoint, "
+    "trusted",
     ("+recipe.foo=1",): "recipe cannot be built: Recipe.__init__() got an unexpected keyword argument 'foo'",
     ("foo",): "'foo' is not of the form key=value",
     ("device=tpu",): "device=tpu is not known: use auto, cpu or cuda",
@@ -222,6 +226,9 @@ REFUSED = {
         "transform=tps",
         "transform.rows=1",
     ): "model cannot be built: a grid of 1 x 4 control points lies",
+    ("checkpoint.every_minutes=0",): "checkpoint.every_minutes=0.0 is not above 0: give null for never",
+    ("checkpoint.every_steps=-5",): "checkpoint.every_steps=-5 is not above 0: give null for never",
+    ("checkpoint.every_step=5",): "there is no key checkpoint.every_step: did you mean checkpoint.every_steps?",
     ("output=/proc/nowhere",): "[Errno 2] No such file or directory: '/proc/nowhere'",
 }
 
@@ -375,7 +382,7 @@ def test_ctrl_c_says_how_to_go_on(stn_train, few_files, monkeypatch):
     monkeypatch.setattr("stn_bench.cli.job.run", interrupted)
     said = stn_train(*FCN)
     assert said.code == 130
-    assert said.err.endswith("stn-train: interrupted; the same command starts the unfinished run again\n")
+    assert said.err.endswith("stn-train: interrupted; the same command goes on from the last checkpoint\n")
 
 
 def test_a_bug_keeps_its_traceback(stn_train, few_files, monkeypatch):
