@@ -26,6 +26,10 @@ class SlurmMissing(UserError, RuntimeError):
     """Raised where submitit or Slurm is not there."""
 
 
+class SlurmRefuses(UserError, ValueError):
+    """Raised where Slurm does not take the jobs: no such partition, more memory than a node has."""
+
+
 class SlurmLauncher(Launcher):
     """Submits the runs of a sweep as one job array and waits for them. Arguments: `configs/hydra/launcher/slurm.yaml`.
 
@@ -53,7 +57,7 @@ class SlurmLauncher(Launcher):
         self.job.setup(hydra_context=hydra_context, task_function=Worded(task_function), config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Submit a job for each list of overrides; return, in their order, what became of them."""
+        """Submit a job for each list of overrides; return, in their order, what became of them. Raises SlurmRefuses."""
         import submitit
         from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 
@@ -71,9 +75,13 @@ class SlurmLauncher(Launcher):
         count = len(sweep.jobs)
         numbers = range(initial_job_idx, initial_job_idx + count)
         state = Singleton.get_state()
-        jobs = executor.map_array(
-            self.job, sweep.jobs, ["hydra.sweep.dir"] * count, numbers, map(str, numbers), [state] * count
-        )
+        try:
+            jobs = executor.map_array(
+                self.job, sweep.jobs, ["hydra.sweep.dir"] * count, numbers, map(str, numbers), [state] * count
+            )
+        except submitit.core.utils.FailedJobError as error:  # what sbatch says
+            words = " ".join(str(error).split())
+            raise SlurmRefuses(f"Slurm takes no such jobs ({words}): change the keys of hydra.launcher") from None
         array = jobs[0].job_id.split("_")[0]
         logs = jobs[0].paths.folder.parent
         print(f"{count} runs are job {array} of Slurm; their logs are in {logs}/{array}*", file=sys.stderr, flush=True)

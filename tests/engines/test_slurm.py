@@ -81,3 +81,12 @@ def test_a_run_that_fails_and_one_that_is_killed_are_told_and_the_others_done(st
     again = start("-m", *RUN, *SLURM, grids, "seed=1,2,4", env=slurm)
     _, said = again.communicate(timeout=300)
     assert (again.returncode, verdicts(said)) == (0, {1: "skipped", 2: "skipped", 4: "done"}), said
+
+
+def test_what_slurm_does_not_take_is_told_in_a_sentence(start, slurm):
+    sweep = start("-m", *RUN, *SLURM, "seed=1,2", "hydra.launcher.partition=nowhere", env=slurm)
+    _, said = sweep.communicate(timeout=60)
+    assert sweep.returncode == 1
+    assert said.startswith("stn-train: Slurm takes no such jobs (sbatch: error: invalid partition specified: nowhere ")
+    assert said.count("\n") == 1
+    assert not list(Path().rglob("seed*"))
