@@ -59,7 +59,7 @@ class RayLauncher(Launcher):
                 remote.remote(common, sweep.job_config(index, initial_job_idx + index))
                 for index in range(len(sweep.jobs))
             ]
-            print(f"{len(tasks)} runs are tasks of Ray", file=sys.stderr, flush=True)
+            print(f"{len(tasks)} run{'s' if len(tasks) > 1 else ''} submitted to Ray", file=sys.stderr, flush=True)
             results: dict[int, JobReturn] = {}
             waiting = list(tasks)
             while waiting:

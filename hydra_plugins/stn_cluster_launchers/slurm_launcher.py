@@ -79,12 +79,12 @@ class SlurmLauncher(Launcher):
             jobs = executor.map_array(
                 self.job, sweep.jobs, ["hydra.sweep.dir"] * count, numbers, map(str, numbers), [state] * count
             )
-        except submitit.core.utils.FailedJobError as error:  # what sbatch says
-            words = " ".join(str(error).split())
-            raise SlurmRefuses(f"Slurm takes no such jobs ({words}): change the keys of hydra.launcher") from None
+        except submitit.core.utils.FailedJobError:  # submitit has printed what sbatch said
+            raise SlurmRefuses("Slurm does not take the jobs, see above: change the keys of hydra.launcher") from None
         array = jobs[0].job_id.split("_")[0]
         logs = jobs[0].paths.folder.parent
-        print(f"{count} runs are job {array} of Slurm; their logs are in {logs}/{array}*", file=sys.stderr, flush=True)
+        runs = f"{count} run{'s' if count > 1 else ''}"
+        print(f"{runs} submitted to Slurm as job {array}; logs: {logs}/{array}*", file=sys.stderr, flush=True)
         results: dict[int, JobReturn] = {}
         try:
             for index, outcome in outcomes(jobs):
