@@ -15,8 +15,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.stn_cluster_launchers.queue import outcomes
-from hydra_plugins.stn_cluster_launchers.sweep import Sweep, Worded
+from hydra_plugins.stn_cluster_launchers._queue import outcomes
+from hydra_plugins.stn_cluster_launchers._sweep import Sweep, Worded
 from stn_bench.errors import UserError
 
 PROGRAMS = ("sbatch", "srun", "squeue", "scontrol")

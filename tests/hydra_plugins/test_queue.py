@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hydra_plugins.stn_cluster_launchers import queue
-from hydra_plugins.stn_cluster_launchers.sweep import JobFailed
+from hydra_plugins.stn_cluster_launchers import _queue as queue
+from hydra_plugins.stn_cluster_launchers._sweep import JobFailed
 
 
 class Job:
