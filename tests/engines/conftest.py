@@ -113,7 +113,11 @@ def slurm(tmp_path_factory):
                 pytest.skip(f"Slurm does not start here:\n{said}")
             time.sleep(0.5)
         yield environment
-        subprocess.run(["scancel", "--full", "--user=root"], env=environment, check=False)
+        # a test that failed may have left jobs, which would outlive the daemons
+        subprocess.run(["scancel", "--user=root"], env=environment, check=False)
+        deadline = time.monotonic() + 20
+        while not idle(environment) and time.monotonic() < deadline:
+            time.sleep(0.5)
 
 
 @contextmanager
