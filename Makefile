@@ -3,11 +3,12 @@ BIN := .venv/bin
 DEMO := outputs/runs/r
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check
+.PHONY: help demo test test-engines check
 
 help:
 	@echo "make demo    train a CNN and an ST-CNN on rotated MNIST; print their table rows, draw a picture (minutes)"
 	@echo "make test    run the tests"
+	@echo "make test-engines    run sweeps on a Slurm and a Ray of its own (installs both; Slurm as root on Debian)"
 	@echo "make check   formatting, lint, types, tests with coverage"
 	@echo "Each sets itself up in .venv and fetches MNIST if it is not there."
 
@@ -34,6 +35,20 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/stn-data fetch
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+.venv/installed-engines: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[slurm,ray]'
+	touch $@
+
+# without the programs of Slurm the tests that need them are skipped, and say so
+test-engines: .venv/installed-engines
+	@PATH="$$PATH:/usr/sbin"; \
+	if ! command -v slurmctld >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	        slurmctld slurmd slurm-client munge >/dev/null || echo "Slurm could not be installed"; \
+	fi
+	$(BIN)/stn-data fetch
+	$(BIN)/pytest -m engines -rs --durations=0 --durations-min=1
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -46,7 +46,10 @@ def _suffix(word: str | None) -> str:
     return f"-{word}"
 
 
+# on import: a process that is handed a config, a worker's, imports this module for its type and runs nothing else of it
+OmegaConf.register_new_resolver("suffix", _suffix, replace=True)
+
+
 def register() -> None:
-    """Make known to Hydra the schema, as the choice `schema` of the defaults list, and the resolver `suffix`."""
-    OmegaConf.register_new_resolver("suffix", _suffix, replace=True)
+    """Make the schema known to Hydra, as the choice `schema` of the defaults list."""
     ConfigStore.instance().store(name="schema", node=TrainConfig)

@@ -57,7 +57,7 @@ def test_every_yaml_lies_in_a_folder_whose_files_are_built_below():
     assert found <= {"." if folder == "" else folder for folder in covered}
     assert names("") == ["train"]
     assert names("hydra/sweeper") == ["grid"]
-    assert names("hydra/launcher") == ["local"]
+    assert names("hydra/launcher") == ["local", "ray", "slurm"]
 
 
 def test_a_yaml_that_cannot_be_chosen_is_built_on_by_one_that_can():
@@ -193,6 +193,20 @@ def test_the_default_launcher_is_a_plugin_that_can_be_built(compose_config):
     assert type(launcher).__name__ == "LocalLauncher"
     assert (launcher.jobs, launcher.per_gpu, launcher.device) == (None, 1, "cpu")
     assert launcher.environment == {run_log.VARIABLE: "log.txt"}
+
+
+@pytest.mark.parametrize(("name", "plugin"), [("ray", "RayLauncher"), ("slurm", "SlurmLauncher")])
+def test_a_launcher_is_a_plugin_that_can_be_built_where_its_engine_is_not_installed(compose_config, name, plugin):
+    Plugins.instance()
+    assert type(instantiate(compose_config(f"hydra/launcher={name}", hydra=True).hydra.launcher)).__name__ == plugin
+
+
+def test_a_run_on_slurm_has_a_thread_per_core_and_is_resumed(compose_config):
+    words = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=3", "output=/shared")
+    launcher = instantiate(compose_config(*words, hydra=True).hydra.launcher)
+    assert "export OMP_NUM_THREADS=3" in launcher.parameters["setup"]
+    assert launcher.parameters["max_num_timeout"] > 0
+    assert launcher.parameters["submitit_folder"] == "/shared/.submitit/%j"
 
 
 def jobs(grids):

@@ -14,6 +14,7 @@ Examples
   stn-train model=fcn data=e recipe=paper seed=2
   stn-train seed=1,2,3 -m                            three runs; commas and -m make a sweep
   stn-train sweep=distorted_mnist                    every cell of the table, skipping what is finished
+  stn-train sweep=distorted_mnist hydra/launcher=slurm   on a Slurm cluster; ray: on a Ray cluster
   stn-train data.validation=10000                    evaluate on held-out training digits, not on the test set
   stn-train recipe.epochs=5 tag=short                any key; tag= keeps the run beside the one without
   stn-train model=cnn --cfg job                      print the config, do not run

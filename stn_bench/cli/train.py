@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def main() -> None:
     import hydra
     from hydra.core.plugins import Plugins
 
+    from hydra_plugins.stn_cluster_launchers import RayLauncher, SlurmLauncher
     from hydra_plugins.stn_grid_sweeper import GridSweeper
     from hydra_plugins.stn_local_launcher import LocalLauncher
     from stn_bench import schema
@@ -26,8 +28,11 @@ def main() -> None:
     from stn_bench.cli.mistakes import explain
 
     schema.register()
-    for plugin in (GridSweeper, LocalLauncher):  # an editable install hides them from Hydra's own search
+    # an editable install hides them from Hydra's own search
+    for plugin in (GridSweeper, LocalLauncher, RayLauncher, SlurmLauncher):
         Plugins.instance().register(plugin)
+    # hydra-ray-launcher, if it happens to be installed, has a config of this name; ours comes before it
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore schema")
     decorated = hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(_job)
     try:
         sys.argv[1:] = options_last(sys.argv[1:])

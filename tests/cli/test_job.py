@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import torch
 
-from stn_bench.cli import job
+from stn_bench.cli import provenance
 from stn_bench.cli.build import ConfigError
 from stn_bench.cli.parts import choose_device, describe
 from stn_bench.cli.provenance import git_commit
@@ -45,7 +45,7 @@ def test_a_gpu_is_told_by_its_name(monkeypatch):
 def tree(tmp_path, monkeypatch):
     """A source tree elsewhere, of which the module believes to be a part."""
     (tmp_path / "stn_bench/cli").mkdir(parents=True)
-    monkeypatch.setattr(job, "__file__", str(tmp_path / "stn_bench/cli/job.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "stn_bench/cli/provenance.py"))
     return tmp_path
 
 
