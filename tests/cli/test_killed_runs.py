@@ -107,7 +107,7 @@ def test_a_second_process_is_refused_until_the_first_one_dies(begin):
 
 
 def test_two_sweeps_at_once_share_the_work_and_corrupt_nothing(begin):
-    words = [*WORDS, "recipe.steps=400", "seed=1,2,3,4", "-m"]
+    words = [*WORDS, "recipe.steps=400", "seed=1,2,3,4", "-m", "hydra/launcher=basic"]  # one process a sweep
     said = []
     for process in [begin(*words), begin(*words)]:
         said += process.communicate(timeout=200)[1].splitlines()
