@@ -311,7 +311,7 @@ def differences(whole: Path, folder: Path) -> list[str]:
 def timeless(folder: Path) -> dict[str, Any]:
     """A record without its times, and without where and how the run was done."""
     record = json.loads((folder / "result.json").read_text())
-    for name in ("seconds", "images_per_second", "finished_at"):
+    for name in ("seconds", "images_per_second", "finished_at", "git_commit"):  # somebody may commit meanwhile
         del record[name]
     for name in ("output", "checkpoint"):
         del record["config"][name]

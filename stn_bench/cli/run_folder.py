@@ -56,8 +56,10 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
 
 
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make `folder` the one of a run of `config`."""
+    """Make `folder` the one of a run of `config`; what processes left that died while they wrote a file is removed."""
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(".*.tmp"):
+        stale.unlink()
     write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
