@@ -23,7 +23,7 @@ from stn_bench.cli.build import ConfigError, build
 from stn_bench.cli.faults import explained
 from stn_bench.cli.outcome import write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
-from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, is_finished, release
+from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, is_finished, release, sweep
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.models import parameter_count
 from stn_bench.results.record import (
@@ -173,6 +173,7 @@ def settle(folder: Path) -> None:
     status = read_status(folder)
     if status is not None and status.state != "done":
         with suppress(RunInProgress), owned(folder), Attempt(folder):
+            sweep(folder)
             Checkpoints(folder, "").remove()
 
 
