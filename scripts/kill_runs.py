@@ -34,6 +34,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo  # optimisers import it when the first one is made
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -47,31 +49,31 @@ from stn_bench.training import checkpoint
 
 SHORT = ["recipe=smoke", "recipe.batch_size=64", "device=cpu"]
 CELLS = [  # an epoch has 20 steps or so
-    ["model=fcn", "recipe.precision=fp32", "recipe.steps=410"],
-    ["model=fcn", "recipe.average_decay=0.9", "data=e", "recipe.steps=290"],
-    ["model=fcn_stn", "transform=affine", "recipe.average_decay=0.9", "recipe.steps=210"],
+    ["model=fcn", "recipe.precision=fp32", "recipe.steps=150"],
+    ["model=fcn", "recipe.average_decay=0.9", "data=e", "recipe.steps=90"],
+    ["model=fcn_stn", "transform=affine", "recipe.average_decay=0.9", "recipe.steps=70"],
     [
         "model=fcn_stn",
         "transform=projective",
         "recipe.precision=fp32",
         "recipe/optimiser=sgd",
         "recipe.optimiser.lr=0.01",
-        "recipe.steps=210",
+        "recipe.steps=70",
     ],
-    ["model=cnn", "model.parameters_budget=20000", "recipe.steps=70"],
+    ["model=cnn", "model.parameters_budget=20000", "recipe.steps=50"],
     [
         "model=cnn",
         "model.parameters_budget=20000",
-        "recipe.steps=70",
+        "recipe.steps=50",
         "recipe.precision=fp32",
         "recipe.average_decay=0.9",
     ],
-    ["model=cnn_stn", "transform=tps", "model.parameters_budget=40000", "recipe.steps=50", "recipe.average_decay=0.5"],
+    ["model=cnn_stn", "transform=tps", "model.parameters_budget=40000", "recipe.steps=35", "recipe.average_decay=0.5"],
     [
         "model=cnn_stn",
         "transform=tps",
         "model.parameters_budget=40000",
-        "recipe.steps=50",
+        "recipe.steps=35",
         "recipe.precision=fp32",
         "data.validation=200",
     ],
@@ -89,6 +91,7 @@ def main() -> None:
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     print(f"--seed {seed}")
     torch.set_num_threads(1)
+    Plugins.instance()  # imports what Hydra finds
     digits = load_mnist()
     few = MNIST(
         *(array[:count] for array, count in zip(digits[:4], (1500, 1500, 300, 300), strict=True)), "first digits"
@@ -308,7 +311,7 @@ def differences(whole: Path, folder: Path) -> list[str]:
 def timeless(folder: Path) -> dict[str, Any]:
     """A record without its times, and without where and how the run was done."""
     record = json.loads((folder / "result.json").read_text())
-    for name in ("seconds", "images_per_second", "finished_at"):
+    for name in ("seconds", "images_per_second", "finished_at", "git_commit"):  # somebody may commit meanwhile
         del record[name]
     for name in ("output", "checkpoint"):
         del record["config"][name]

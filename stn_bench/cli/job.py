@@ -21,7 +21,7 @@ from stn_bench.cli.outcome import write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
 from stn_bench.cli.parts import Parts, describe
 from stn_bench.cli.provenance import git_commit
-from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release
+from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release, sweep
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
 from stn_bench.results.record import Choices, RunRecord, write_record
@@ -121,6 +121,7 @@ def settle(folder: Path) -> None:
     status = read_status(folder)
     if status is not None and status.state != "done":
         with suppress(RunInProgress), owned(folder), Attempt(folder):
+            sweep(folder)
             Checkpoints(folder, "").remove()
 
 

@@ -311,7 +311,9 @@ def test_what_is_left_when_the_record_is_there_is_swept_up(stn_train):
     status = read_status(FOLDER)
     write_status(FOLDER, type(status)(**{**vars(status), "state": "running"}))
     Checkpoints(FOLDER, "f").save(20, {})
+    (FOLDER / ".status.json.77.tmp").touch()
     assert stn_train(*WORDS).err.startswith("skipped, already finished")
+    assert not list(FOLDER.glob(".*.tmp"))
     assert checkpoints() == []
     assert read_status(FOLDER).state == "done"
     assert results() == before

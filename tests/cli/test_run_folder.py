@@ -115,6 +115,13 @@ def test_configs_of_one_run_have_one_fingerprint_and_others_another():
     assert fingerprint(changed(seed=1)) == fingerprint(CONFIG)
 
 
+def test_claiming_sweeps_up_what_died_half_written_and_nothing_else(folder):
+    for name in (".status.json.77.tmp", ".config.yaml.77.tmp", ".lock", "notes.tmp"):
+        (folder / name).touch()
+    claim(folder, CONFIG)
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "result.json", ".lock", "notes.tmp"}
+
+
 def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "config.yaml"
     write_text(path, "old")
