@@ -18,14 +18,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from hydra_plugins.stn_grid_sweeper._failure import SweepFailed
 from hydra_plugins.stn_grid_sweeper.summary import end_of, summary
-from stn_bench.errors import UserError
 
 Grid = Mapping[str, Sequence[Any]]
-
-
-class SweepFailed(UserError, RuntimeError):
-    """Raised at the end of a sweep in which jobs failed, or which has no jobs."""
 
 
 class GridSweeper(Sweeper):

@@ -60,7 +60,7 @@ def _job(cfg: "DictConfig") -> str:
         return skip(cfg) or _train(cfg)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, RunInProgress) and HydraConfig.get().mode == RunMode.MULTIRUN:
-            return f"elsewhere: {error.owner}"  # a sweep shares its work with others
+            return f"elsewhere  {error.owner}"  # a sweep shares its work with others
         remove_if_empty(HydraConfig.get().runtime.output_dir, cfg.output)  # made by Hydra before the job
         if HydraConfig.get().mode == RunMode.MULTIRUN or not isinstance(error, UserError):
             raise  # a sweep goes on, and sums up

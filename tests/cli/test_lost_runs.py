@@ -342,9 +342,9 @@ def test_a_sweep_leaves_to_others_what_they_are_at(stn_train, stop):
     with owned(FOLDER):
         said = stn_train(*WORDS, "seed=1,2", "-m")
     assert said.code == 0, said.err
-    first, second = said.err.splitlines()[-2:]
-    assert re.search(r"seed=1  elsewhere: \S+, pid \d+, since ", first)
-    assert "seed=2  done  " in second
+    named, counts = said.err.splitlines()[-2:]
+    assert re.search(r"^elsewhere  .* seed=1  \S+, pid \d+, since ", named)
+    assert counts == "2 runs: 1 done, 1 elsewhere"
 
 
 def test_predictions_and_weights_are_those_of_the_record(stn_train, whole, stop):

@@ -66,12 +66,13 @@ def equal(one, other):
 
 
 def curves(folder):
+    """The steps, in their order, of all that TensorBoard shows, and the scalars there."""
     events = EventAccumulator(str(folder), {"scalars": 0, "histograms": 0, "images": 0})
     events.Reload()
     tags = events.Tags()
-    values = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags["scalars"]}
-    values |= {tag: [event.step for event in events.Histograms(tag)] for tag in tags["histograms"]}
-    return values | {tag: [event.step for event in events.Images(tag)] for tag in tags["images"]}
+    values = {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags["scalars"]}
+    values |= {tag: sorted(event.step for event in events.Histograms(tag)) for tag in tags["histograms"]}
+    return values | {tag: sorted(event.step for event in events.Images(tag)) for tag in tags["images"]}
 
 
 KINDS = {
