@@ -21,7 +21,7 @@ class Fourier(NamedTuple):
     """The transforms of an image of N pixels, a kernel, and the Q pixels of the result, over K frequencies."""
 
     image: Tensor
-    """(2 K, N): real parts, then imaginary parts."""
+    """(2 K, N): of each frequency the real part, then the imaginary part."""
     kernel: Tensor
     """(2 K, k^2)."""
     inverse: Tensor
@@ -39,20 +39,17 @@ def pay(size: tuple[int, int], kernel: int, filters: int, channels: int) -> bool
 
 
 def convolve(images: Tensor, weight: Tensor) -> Tensor:
-    """Images (H, W, B, C) and weight (F, C, k, k), of one dtype -> (H - k + 1, W - k + 1, B, F)."""
-    height, width, batch, channels = images.shape
+    """Images (H, W, C, B) and weight (F, C, k, k), of one dtype -> (H - k + 1, W - k + 1, F, B)."""
+    height, width, channels, batch = images.shape
     filters, _, size, _ = weight.shape
     transform = fourier(height, width, size, images.dtype)
-    count = len(transform.image) // 2
-    seen = (transform.image @ images.reshape(height * width, -1)).view(2, count, batch, channels)
-    seen = seen.permute(1, 2, 0, 3).reshape(count, batch, 2 * channels)
-    real, imaginary = (transform.kernel @ weight.permute(2, 3, 1, 0).reshape(size**2, -1)).view(
-        2, count, channels, filters
-    )
+    seen = (transform.image @ images.reshape(height * width, -1)).view(-1, 2 * channels, batch)  # (K, 2 C, B)
+    kernel = (transform.kernel @ weight.permute(2, 3, 0, 1).reshape(size**2, -1)).view(-1, 2, filters, channels)
+    real, imaginary = kernel.unbind(1)
     # the product with the kernel's conjugate (the layers of a network correlate), in real numbers
-    mixed = torch.cat([torch.cat([real, -imaginary], 2), torch.cat([imaginary, real], 2)], 1)  # (K, 2 C, 2 F)
-    product = (seen @ mixed).view(count, batch, 2, filters).permute(2, 0, 1, 3).reshape(2 * count, -1)
-    return (transform.inverse @ product).view(height - size + 1, width - size + 1, batch, filters)
+    mixed = torch.cat([torch.cat([real, imaginary], 2), torch.cat([-imaginary, real], 2)], 1)  # (K, 2 F, 2 C)
+    product = (mixed @ seen).view(len(transform.image), -1)  # (2 K, F B)
+    return (transform.inverse @ product).view(height - size + 1, width - size + 1, filters, batch)
 
 
 @functools.cache
@@ -75,9 +72,9 @@ def fourier(height: int, width: int, size: int, dtype: torch.dtype) -> Fourier:
     def parts(rows: int, columns: int) -> Tensor:
         pixels = torch.cartesian_prod(torch.arange(rows).double(), torch.arange(columns).double())
         angles = waves @ pixels.t()  # (K, pixels)
-        return torch.cat([angles.cos(), -angles.sin()])
+        return torch.stack([angles.cos(), -angles.sin()], dim=1).flatten(0, 1)
 
-    weights = torch.tensor(counted * 2, dtype=torch.float64)[:, None] / (height * width)
+    weights = torch.tensor(counted, dtype=torch.float64).repeat_interleave(2)[:, None] / (height * width)
     inverse = parts(height - size + 1, width - size + 1) * weights
     return Fourier(
         *(matrix.to(dtype).contiguous() for matrix in (parts(height, width), parts(size, size), inverse.t()))

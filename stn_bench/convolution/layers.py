@@ -1,6 +1,6 @@
 """Convolution and max pooling: the library's on a GPU, on the CPU whichever way is fastest for the shape.
 
-On the CPU features lie pixel by pixel, (H, W, B, C) in memory, whatever view of them is handed around: a patch, a
+On the CPU features lie pixel by pixel, (H, W, C, B) in memory, whatever view of them is handed around: a patch, a
 pooling window and a Fourier transform are then sums over a few long, contiguous blocks.
 """
 
@@ -26,11 +26,10 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         size = weight.shape[-1]
         if images.shape[-2:] == weight.shape[-2:]:
-            # in the order of memory: channels last
-            features, matrix = (tensor.permute(0, 2, 3, 1).flatten(1) for tensor in (images, weight))
-            return functional.linear(features, matrix)[:, :, None, None]
+            matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (F, H W C)
+            return _from_pixel_major((matrix @ _pixel_major(images).flatten(0, 2))[None, None])
         if images.shape[1] == 1:
-            return _from_pixel_major(patches.convolve(images[:, 0].permute(1, 2, 0).contiguous(), weight[:, 0]))
+            return _from_pixel_major(patches.convolve(_pixel_major(images)[:, :, 0].contiguous(), weight[:, 0]))
         if frequencies.pay((images.shape[-2], images.shape[-1]), size, *weight.shape[:2]):
             return _from_pixel_major(frequencies.convolve(_pixel_major(images), weight))
         return functional.conv2d(images, weight)
@@ -45,8 +44,8 @@ def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:
 
 
 def _pixel_major(images: Tensor) -> Tensor:
-    return images.permute(2, 3, 0, 1)
+    return images.permute(2, 3, 1, 0)
 
 
 def _from_pixel_major(features: Tensor) -> Tensor:
-    return features.permute(2, 3, 0, 1)
+    return features.permute(3, 2, 0, 1)

@@ -15,7 +15,7 @@ CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 def max_pool(features: Tensor, ceil_mode: bool = False) -> Tensor:
-    """Features (H, W, B, C) to half of H and W; a last odd row and column is kept if `ceil_mode`, else dropped.
+    """Features (H, W, C, B) to half of H and W; a last odd row and column is kept if `ceil_mode`, else dropped.
 
     Where the pixels of a window are equal, the first gets the gradient, as in the library.
     """
@@ -49,7 +49,7 @@ class _MaxPool(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         rest = gradient.clone(memory_format=torch.contiguous_format)
         complete = ctx.ceil_mode or not (ctx.shape[0] % 2 or ctx.shape[1] % 2)
-        found = gradient.new_empty(ctx.shape) if complete else gradient.new_zeros(ctx.shape)
+        found = (gradient.new_empty if complete else gradient.new_zeros)(ctx.shape)
         first, *others = _windows(found, ctx.ceil_mode)
         for pixel, gain in zip(reversed(others), reversed(ctx.saved_tensors), strict=True):
             seen = rest[: pixel.shape[0], : pixel.shape[1]]

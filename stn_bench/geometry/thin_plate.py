@@ -17,9 +17,9 @@ def kernel(points: Tensor, controls: Tensor) -> Tensor:
     # |p - c|^2 as one product of (|p|^2, p, 1) with (1, -2c, |c|^2): no (..., N, K, 2) differences in memory
     left = torch.cat([points.square().sum(-1, keepdim=True), homogeneous(points)], dim=-1)
     right = torch.cat([torch.ones_like(controls[..., :1]), -2 * controls, controls.square().sum(-1, keepdim=True)], -1)
-    squared = (left @ right.mT).clamp(min=0)  # rounding may leave it below
+    squared = (left @ right.mT).clamp_(min=0)  # rounding may leave it below
     # masked before the log: below this r^2 log r^2 is 0 to the dtype's accuracy
-    return squared * squared.clamp(min=torch.finfo(squared.dtype).tiny).log()
+    return squared.clamp(min=torch.finfo(squared.dtype).tiny).log().mul_(squared)
 
 
 def basis(points: Tensor, controls: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def test_pooling_is_the_library_s_to_the_bit_even_where_pixels_are_equal(size, c
     images = (torch.randint(-levels, levels, (3, 4, *size), generator=generator) / 8).to(dtype)
 
     def ours(images):
-        return max_pool(images.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1), ceil_mode)
+        return max_pool(images.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1), ceil_mode)
 
     def library(images):
         return functional.max_pool2d(images, 2, ceil_mode=ceil_mode)
@@ -172,8 +172,8 @@ def test_pooling_tells_the_smallest_differences_apart():
     tiny = torch.finfo(torch.bfloat16).smallest_normal
     close = torch.tensor([tiny, tiny * 1.0078125, -tiny, 0.0], dtype=torch.bfloat16)
     for order in ([0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0], [2, 3, 0, 1]):
-        windows = close[order].view(2, 2, 1, 1).requires_grad_()  # (H, W, B, C)
-        max_pool(windows.permute(2, 3, 0, 1)).sum().backward()
+        windows = close[order].view(2, 2, 1, 1).requires_grad_()  # (H, W, C, B)
+        max_pool(windows.permute(3, 2, 0, 1)).sum().backward()
         assert windows.grad.flatten().argmax() == order.index(1)
         assert windows.grad.sum() == 1
 
