@@ -8,8 +8,8 @@ DEMO := outputs/runs/r
 help:
 	@echo "make demo    train a CNN and an ST-CNN on rotated MNIST; print their table rows, draw a picture (minutes)"
 	@echo "make test    run the tests"
-	@echo "make test-engines    run sweeps on a Slurm and a Ray of its own (installs both; Slurm as root on Debian)"
 	@echo "make check   formatting, lint, types, tests with coverage"
+	@echo "make test-engines   run sweeps on a Slurm and a Ray of its own (installs both; Slurm as root on Debian)"
 	@echo "Each sets itself up in .venv and fetches MNIST if it is not there."
 
 .venv/installed: pyproject.toml
@@ -34,7 +34,7 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/stn-data fetch
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n auto --maxprocesses=4 --cov --cov-report=term:skip-covered
 
 .venv/installed-engines: .venv/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[slurm,ray]'

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -112,9 +113,15 @@ def test_two_sweeps_at_once_share_the_work_and_corrupt_nothing(begin):
     for process in [begin(*words), begin(*words)]:
         said += process.communicate(timeout=200)[1].splitlines()
         assert process.returncode == 0, said
-    fates = [match[1] for line in said if (match := re.search(r"seed=\d  (done|skipped|elsewhere)", line))]
-    assert len(fates) == 8
-    assert fates.count("done") == 4, "each run is done once"
+    counts = Counter()
+    for line in said:
+        if re.match(r"4 runs: ", line):
+            counts.update(
+                {kind: int(count) for count, kind in re.findall(r"(\d+) (done|skipped|elsewhere|failed)", line)}
+            )
+    assert counts.total() == 8
+    assert counts["done"] == 4, "each run is done once"
+    assert counts["failed"] == 0
     folders = [FOLDER.with_name(f"seed{seed}") for seed in (1, 2, 3, 4)]
     assert [read_status(folder).state for folder in folders] == ["done"] * 4
     assert len({read_status(folder).pid for folder in folders}) == 2, "both worked"
