@@ -103,7 +103,7 @@ def distortions() -> Iterator[Row]:
     """Drawing and warping, against torchvision's transforms in a DataLoader."""
     for name in ("r", "rts", "p", "e"):
         with Contestant("loader", name) as plain, Contestant("drawing", name) as ours:
-            speed = in_turns({"plain": (plain, "batches"), "ours": (ours, "batches")}, 1.0)
+            speed = in_turns({"plain": (plain, "batches"), "ours": (ours, "batches")}, 0.7)
         ratio = speed["ours"] / speed["plain"]
         yield Row(f"draw and warp {name.upper()}", "images/s", speed["ours"], speed["plain"], ratio, 15)
 
@@ -112,7 +112,7 @@ def training() -> Iterator[Row]:
     """Training end to end, against the plain loop."""
     cells = {"ST-CNN affine": "cnn_stn", "FCN": "fcn", "ST-FCN affine": "fcn_stn"}
     for words, model in cells.items():
-        seconds = 4.0 if model == "cnn_stn" else 2.0
+        seconds = 2.5 if model == "cnn_stn" else 2.0
         with Contestant("plain_loop", model, "r") as plain, Contestant("our_loops", model, "r") as ours:
             sides = {"plain": (plain, "steps"), "fast": (ours, "fast")}
             if model == "cnn_stn":
@@ -131,7 +131,7 @@ def steps() -> Iterator[Row]:
         for side in (28, 42):
             with Contestant("steps", str(side), precision) as ours:
                 names = ("product", "cnn", "classifier", "affine", "projective", "tps")
-                speed = in_turns({name: (ours, name) for name in names}, 0.6)
+                speed = in_turns({name: (ours, name) for name in names}, 0.3)
             flop = measures.step_flop(side)
             place = f"{side}x{side}, {precision}"
             for name, words in {"cnn": "CNN", "affine": "ST-CNN affine"}.items():
@@ -155,7 +155,7 @@ def splines() -> Iterator[Row]:
 
 def sweeps() -> Iterator[Row]:
     """Two cells through a sweep, a core each, against one after the other, all cores each."""
-    command = ["model=cnn_stn", "transform=affine", "seed=1,2", "recipe.epochs=null", "recipe.steps=200", "-m"]
+    command = ["model=cnn_stn", "transform=affine", "seed=1,2", "recipe.epochs=null", "recipe.steps=120", "-m"]
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(2):
         for jobs, seen in seconds.items():

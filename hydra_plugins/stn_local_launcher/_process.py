@@ -13,6 +13,11 @@ from hydra_plugins.stn_local_launcher._failure import JobFailed, failed
 from stn_bench.results.status import Status, read_status
 
 
+TOLD_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+STOPPED = {-number for number in TOLD_TO_STOP} | {128 + number for number in TOLD_TO_STOP}
+"""Exit codes of jobs that a signal asked to leave: those that did at once, and those that saved their state first."""
+
+
 class JobProcess:
     """Starts the job of a task that `_job.pack` made; `folder` is the run's, `scratch` an empty one of its own.
 
@@ -48,13 +53,12 @@ class JobProcess:
         code = self.process.wait()
         if self.answer.exists():
             return cloudpickle.loads(self.answer.read_bytes())
-        stopped = code in (-signal.SIGINT, -signal.SIGTERM)
-        return failed(KeyboardInterrupt(death(code)) if stopped else JobFailed(death(code)))
+        return failed(KeyboardInterrupt(death(code)) if code in STOPPED else JobFailed(death(code)))
 
     def last_words(self) -> str:
         """What a process said that died or met a bug before it had a file of its own for it."""
         said = self.words.read_text(encoding="utf-8", errors="replace").strip()
-        died = not self.answer.exists() and self.process.returncode not in (-signal.SIGINT, -signal.SIGTERM)
+        died = not self.answer.exists() and self.process.returncode not in STOPPED
         return said if died or "Traceback (most recent call last)" in said else ""
 
     def terminate(self) -> None:
@@ -72,6 +76,8 @@ class JobProcess:
 
 def death(code: int) -> str:
     """An exit code in words, negative for a signal's number."""
+    if code in STOPPED and code > 0:
+        return f"stopped by {signal.Signals(code - 128).name}, its state saved"
     if code >= 0:
         return f"its process exited with code {code} before the run was done"
     try:

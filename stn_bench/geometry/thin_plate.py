@@ -51,8 +51,10 @@ def evaluate(weights: Tensor, source: Tensor, points: Tensor) -> Tensor:
     """Move points (H, W, 2) by the splines of `solve`: weights (B, 2, K + 3), source (B, K, 2) -> (B, H, W, 2)."""
     controls = source.shape[-2]
     flat = points.flatten(0, 1)  # (HW, 2)
-    bent = kernel(flat, source) @ weights[..., :controls].mT  # (B, HW, 2)
-    return bent.unflatten(-2, points.shape[:2]) + combine(homogeneous(points), weights[..., controls:])
+    # the kernel is symmetric: this way round x and y each lie in memory as an image, as `combine` has them
+    bent = weights[..., :controls] @ kernel(source, flat)  # (B, 2, HW)
+    bent = bent.unflatten(-1, points.shape[:2]).permute(0, 2, 3, 1)
+    return bent + combine(homogeneous(points), weights[..., controls:])
 
 
 def _system(controls: Tensor) -> Tensor:

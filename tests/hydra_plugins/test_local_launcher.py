@@ -154,9 +154,24 @@ def test_the_status_of_a_running_job_is_shown_and_one_of_another_process_is_not(
     assert {(name, status.step) for name, status in shown if status} == {("seed=1", 3), ("seed=2", 3)}
 
 
+def leaves(cfg):
+    os._exit(128 + signal.SIGTERM)  # as a run does that a signal asked to leave, once its state is saved
+
+
+def test_a_job_that_was_told_to_stop_is_interrupted_and_not_failed(launch):
+    result = launch(leaves, 1)[0]
+    assert isinstance(result._return_value, KeyboardInterrupt)
+    assert str(result._return_value) == "stopped by SIGTERM, its state saved"
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(-11, "killed by SIGSEGV"), (-99, "killed by signal 99"), (3, "its process exited with code 3 before ")],
+    [
+        (-11, "killed by SIGSEGV"),
+        (-99, "killed by signal 99"),
+        (3, "its process exited with code 3 before "),
+        (143, "stopped by SIGTERM, its state saved"),
+    ],
 )
 def test_an_exit_code_is_put_in_words(code, words):
     assert death(code).startswith(words)
