@@ -12,7 +12,6 @@ from hydra.core.utils import JobReturn
 from hydra_plugins.stn_local_launcher._failure import JobFailed, failed
 from stn_bench.results.status import Status, read_status
 
-
 TOLD_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 STOPPED = {-number for number in TOLD_TO_STOP} | {128 + number for number in TOLD_TO_STOP}
 """Exit codes of jobs that a signal asked to leave: those that did at once, and those that saved their state first."""
