@@ -151,7 +151,7 @@ def test_a_hostile_checkpoint_runs_nothing(trap, tmp_path, name):
 
 
 def test_a_hostile_record_or_status_runs_nothing(trap, tmp_path, monkeypatch):
-    record = json.loads(next((ROOT / "outputs/reference").rglob("result.json")).read_text())
+    record = json.loads(min((ROOT / "outputs/reference/distorted_mnist").rglob("result.json")).read_text())
     record["config"] = {
         "_target_": "os.mkdir",
         "path": str(trap.path),
