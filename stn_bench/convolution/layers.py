@@ -4,6 +4,8 @@ On the CPU features lie pixel by pixel, (H, W, C, B) in memory, whatever view of
 pooling window and a Fourier transform are then sums over a few long, contiguous blocks.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,21 +20,29 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
     as patches times a matrix, kernels as large as the image as one matrix product, and large kernels of many channels
     in the frequency domain.
     """
-    if images.device.type != "cpu" or weight.shape[-2] != weight.shape[-1]:
+    if not _have_own_ways(images, weight):
         return functional.conv2d(images, weight)
-    if torch.is_autocast_enabled("cpu"):
-        dtype = torch.get_autocast_dtype("cpu")
-        images, weight = images.to(dtype), weight.to(dtype)
+    images, weight = _as_autocast(images, weight)
     with torch.autocast("cpu", enabled=False):
         size = weight.shape[-1]
         if images.shape[-2:] == weight.shape[-2:]:
             matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (F, H W C)
             return _from_pixel_major((matrix @ _pixel_major(images).flatten(0, 2))[None, None])
         if images.shape[1] == 1:
-            return _from_pixel_major(patches.convolve(_pixel_major(images)[:, :, 0].contiguous(), weight[:, 0]))
+            return _from_pixel_major(patches.convolve(_pixel_major(images)[:, :, 0], weight[:, 0]))
         if frequencies.pay((images.shape[-2], images.shape[-1]), size, *weight.shape[:2]):
             return _from_pixel_major(frequencies.convolve(_pixel_major(images), weight))
         return functional.conv2d(images, weight)
+
+
+def convolve_and_pool(images: Tensor, weight: Tensor, ceil_mode: bool = False) -> Tensor:
+    """`max_pool(convolve(images, weight), ceil_mode)`; one-channel images are convolved window by window."""
+    if images.shape[1] != 1 or images.shape[-2:] == weight.shape[-2:] or not _have_own_ways(images, weight):
+        return max_pool(convolve(images, weight), ceil_mode)
+    images, weight = _as_autocast(images, weight)
+    with torch.autocast("cpu", enabled=False):
+        windows = patches.convolve_to_windows(_pixel_major(images)[:, :, 0], weight[:, 0], ceil_mode)
+        return _from_pixel_major(pooling.max_of_windows(windows))
 
 
 def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:
@@ -41,6 +51,17 @@ def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:
     if images.device.type != "cpu" or not features.is_contiguous():
         return functional.max_pool2d(images, 2, ceil_mode=ceil_mode)
     return _from_pixel_major(pooling.max_pool(features, ceil_mode))
+
+
+def _have_own_ways(images: Tensor, weight: Tensor) -> bool:
+    return images.device.type == "cpu" and weight.shape[-2] == weight.shape[-1]
+
+
+def _as_autocast(*tensors: Tensor) -> Sequence[Tensor]:
+    """The tensors in autocast's dtype where it is on."""
+    if not torch.is_autocast_enabled("cpu"):
+        return tensors
+    return [tensor.to(torch.get_autocast_dtype("cpu")) for tensor in tensors]
 
 
 def _pixel_major(images: Tensor) -> Tensor:

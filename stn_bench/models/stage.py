@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from stn_bench.convolution import convolve, max_pool
+from stn_bench.convolution import convolve, convolve_and_pool
 
 
 class ConvolutionStage(nn.Conv2d):
@@ -20,8 +20,9 @@ class ConvolutionStage(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features."""
-        features = convolve(images, self.weight)
         if self.pool:
-            features = max_pool(features, self.ceil_mode)
+            features = convolve_and_pool(images, self.weight, self.ceil_mode)
+        else:
+            features = convolve(images, self.weight)
         assert self.bias is not None
         return (features + self.bias.to(features.dtype)[:, None, None]).relu()
