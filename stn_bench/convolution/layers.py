@@ -16,9 +16,8 @@ from stn_bench.convolution import frequencies, patches, pooling
 def convolve(images: Tensor, weight: Tensor) -> Tensor:
     """`torch.nn.functional.conv2d(images, weight)`: images (B, C, H, W), weight (F, C, k, k) -> (B, F, H', W').
 
-    H' = H - k + 1. The result has autocast's dtype where autocast is on. On the CPU one-channel images are convolved
-    as patches times a matrix, kernels as large as the image as one matrix product, and large kernels of many channels
-    in the frequency domain.
+    H' = H - k + 1. The result has autocast's dtype where autocast is on. On the CPU kernels as large as
+    the image are one matrix product, and large kernels of many channels are convolved in the frequency domain.
     """
     if not _have_own_ways(images, weight):
         return functional.conv2d(images, weight)
@@ -28,21 +27,18 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
         if images.shape[-2:] == weight.shape[-2:]:
             matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (F, H W C)
             return _from_pixel_major((matrix @ _pixel_major(images).flatten(0, 2))[None, None])
-        if images.shape[1] == 1:
-            return _from_pixel_major(patches.convolve(_pixel_major(images)[:, :, 0], weight[:, 0]))
         if frequencies.pay((images.shape[-2], images.shape[-1]), size, *weight.shape[:2]):
             return _from_pixel_major(frequencies.convolve(_pixel_major(images), weight))
         return functional.conv2d(images, weight)
 
 
 def convolve_and_pool(images: Tensor, weight: Tensor, ceil_mode: bool = False) -> Tensor:
-    """`max_pool(convolve(images, weight), ceil_mode)`; one-channel images are convolved window by window."""
+    """`max_pool(convolve(images, weight), ceil_mode)`; on the CPU one-channel images go through both as patches."""
     if images.shape[1] != 1 or images.shape[-2:] == weight.shape[-2:] or not _have_own_ways(images, weight):
         return max_pool(convolve(images, weight), ceil_mode)
     images, weight = _as_autocast(images, weight)
     with torch.autocast("cpu", enabled=False):
-        windows = patches.convolve_to_windows(_pixel_major(images)[:, :, 0], weight[:, 0], ceil_mode)
-        return _from_pixel_major(pooling.max_of_windows(windows))
+        return _from_pixel_major(patches.convolve_and_pool(_pixel_major(images)[:, :, 0], weight[:, 0], ceil_mode))
 
 
 def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:

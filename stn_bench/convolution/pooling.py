@@ -5,15 +5,12 @@ an 8-byte index for each pooled number. The plain equivalent is `torch.nn.functi
 outputs/reference/benchmark.json.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-Split = Callable[[Tensor], Sequence[Tensor]]
-"""From features to the first, second, third and fourth pixel of all windows, as views."""
 
 
 def max_pool(features: Tensor, ceil_mode: bool = False) -> Tensor:
@@ -21,48 +18,57 @@ def max_pool(features: Tensor, ceil_mode: bool = False) -> Tensor:
 
     Where the pixels of a window are equal, the first gets the gradient, as in the library.
     """
-    height, width = features.shape[:2]
-    complete = ceil_mode or not (height % 2 or width % 2)
-
-    def split(features: Tensor) -> Sequence[Tensor]:
-        if not ceil_mode:
-            features = features[: height // 2 * 2, : width // 2 * 2]
-        return [features[y::2, x::2] for y in (0, 1) for x in (0, 1)]
-
-    pooled: Tensor = _MaxPool.apply(features, split, complete)
+    pooled: Tensor = _MaxPool.apply(features, ceil_mode)
     return pooled
 
 
-def max_of_windows(windows: Tensor) -> Tensor:
-    """Features by window, (H, W, 4, C, B), to the largest of each four, (H, W, C, B); gradients as in `max_pool`."""
-    pooled: Tensor = _MaxPool.apply(windows, lambda windows: windows.unbind(2), True)
-    return pooled
+def largest(pixels: Sequence[Tensor], found: Tensor, gains: Sequence[Tensor]) -> None:
+    """Write the largest of each window into `found`.
+
+    `pixels` are the first, second, ... pixel of all windows: (H, W, ...) each, all but the first maybe smaller, where
+    windows at the edge lack them. `gains`, one fewer, will hold how much each of the others exceeds those before it:
+    above 0 just where it does, as subtraction underflows gradually.
+    """
+    found.copy_(pixels[0])
+    for pixel, gain in zip(pixels[1:], gains, strict=True):
+        seen = found[: pixel.shape[0], : pixel.shape[1]]
+        torch.sub(pixel, seen, out=gain)
+        torch.maximum(seen, pixel, out=seen)
+
+
+def spread(gradient: Tensor, gains: Sequence[Tensor], pixels: Sequence[Tensor]) -> None:
+    """Write the gradient of the largest into `pixels`, as `largest` takes them: where the largest was, 0 elsewhere."""
+    rest = gradient.clone(memory_format=torch.contiguous_format)
+    for pixel, gain in zip(reversed(pixels[1:]), reversed(gains), strict=True):
+        seen = rest[: pixel.shape[0], : pixel.shape[1]]
+        # the gradient where the gain is above 0, else 0
+        torch.ops.aten.threshold_backward.grad_input(seen, gain, 0, grad_input=pixel)
+        seen -= pixel
+    pixels[0].copy_(rest)
+
+
+def _pixels(features: Tensor, ceil_mode: bool) -> list[Tensor]:
+    """The first, second, third and fourth pixel of all windows, as views."""
+    if not ceil_mode:
+        features = features[: features.shape[0] // 2 * 2, : features.shape[1] // 2 * 2]
+    return [features[y::2, x::2] for y in (0, 1) for x in (0, 1)]
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, features: Tensor, split: Split, complete: bool) -> Tensor:
-        first, *others = split(features)
-        largest = first.clone(memory_format=torch.contiguous_format)
-        gains = []
-        for pixel in others:
-            seen = largest[: pixel.shape[0], : pixel.shape[1]]  # windows at the edge may lack this pixel
-            gains.append(pixel - seen)  # above 0 just where it is larger: subtraction underflows gradually
-            torch.maximum(seen, pixel, out=seen)
+    def forward(ctx: Any, features: Tensor, ceil_mode: bool) -> Tensor:
+        pixels = _pixels(features, ceil_mode)
+        found = features.new_empty(pixels[0].shape)
+        gains = [features.new_empty(pixel.shape) for pixel in pixels[1:]]
+        largest(pixels, found, gains)
         ctx.save_for_backward(*gains)
-        ctx.shape, ctx.split, ctx.complete = features.shape, split, complete
-        return largest
+        ctx.shape, ctx.ceil_mode = features.shape, ceil_mode
+        return found
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        rest = gradient.clone(memory_format=torch.contiguous_format)
-        found = (gradient.new_empty if ctx.complete else gradient.new_zeros)(ctx.shape)
-        first, *others = ctx.split(found)
-        for pixel, gain in zip(reversed(others), reversed(ctx.saved_tensors), strict=True):
-            seen = rest[: pixel.shape[0], : pixel.shape[1]]
-            # the gradient where the gain is above 0, else 0
-            torch.ops.aten.threshold_backward.grad_input(seen, gain, 0, grad_input=pixel)
-            seen -= pixel
-        first.copy_(rest)
-        return found, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        complete = ctx.ceil_mode or not (ctx.shape[0] % 2 or ctx.shape[1] % 2)
+        found = (gradient.new_empty if complete else gradient.new_zeros)(ctx.shape)
+        spread(gradient, ctx.saved_tensors, _pixels(found, ctx.ceil_mode))
+        return found, None

@@ -1,18 +1,21 @@
 """Convolution and pooling are the library's: forwards, in every gradient, in every precision, in every shape."""
 
+from functools import partial
+
 import plain
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from stn_bench.convolution import convolve, frequencies, max_pool, patches
+from stn_bench.convolution import convolve, convolve_and_pool, frequencies, max_pool, patches
 from stn_bench.models import CNN, ConvolutionalLocaliser, TransformedClassifier
 from stn_bench.transforms import Affine
 
 # images (B, C, H, W), filters, kernel: each way of convolving, on even, odd, small and oblong images
 WAYS = {
-    "patches": [(1, 1, 28, 28, 6, 5), (4, 1, 20, 28, 6, 9), (3, 1, 21, 21, 2, 9), (2, 1, 5, 11, 6, 5)],
+    "patches, ceil": [(1, 1, 28, 28, 6, 5), (4, 1, 20, 28, 6, 9), (3, 1, 21, 21, 2, 9), (2, 1, 5, 11, 6, 5)],
+    "patches, floor": [(1, 1, 28, 28, 6, 5), (4, 1, 21, 28, 6, 9), (2, 1, 6, 11, 6, 5)],
     "matrix": [(3, 1, 5, 5, 6, 5), (4, 7, 7, 7, 5, 7), (2, 20, 5, 5, 20, 5)],
     "frequencies": [(3, 60, 10, 10, 64, 7), (2, 70, 11, 14, 50, 7), (3, 64, 17, 17, 48, 7)],
     "library": [(2, 3, 28, 28, 6, 5), (2, 20, 8, 8, 20, 5), (2, 4, 9, 9, 4, 3)],
@@ -31,6 +34,18 @@ def tensors(shape, dtype=torch.float64):
     return images.to(dtype), (weight / channels**0.5 / kernel).to(dtype)
 
 
+def ours(way):
+    """The layer that convolves this way."""
+    return partial(convolve_and_pool, ceil_mode="ceil" in way) if "patches" in way else convolve
+
+
+def library(way):
+    """The plain equivalent."""
+    if "patches" not in way:
+        return functional.conv2d
+    return lambda images, weight: functional.max_pool2d(functional.conv2d(images, weight), 2, ceil_mode="ceil" in way)
+
+
 def with_gradients(compute, *inputs):
     """What `compute` makes of the inputs, and the gradients of a loss that tells all its numbers apart."""
     inputs = [tensor.detach().clone().requires_grad_() for tensor in inputs]
@@ -45,62 +60,61 @@ def taken(shape):
     _, channels, height, width, filters, kernel = shape
     if (height, width) == (kernel, kernel):
         return "matrix"
-    if channels == 1:
-        return "patches"
     return "frequencies" if frequencies.pay((height, width), kernel, filters, channels) else "library"
 
 
 @EACH_WAY
 def test_every_way_of_convolving_is_tested(way, shape, monkeypatch):
     called = []
-    monkeypatch.setattr(patches, "convolve", lambda *a, f=patches.convolve: called.append("patches") or f(*a))
-    monkeypatch.setattr(
-        frequencies, "convolve", lambda *a, f=frequencies.convolve: called.append("frequencies") or f(*a)
-    )
-    monkeypatch.setattr(functional, "conv2d", lambda *a, f=functional.conv2d: called.append("library") or f(*a))
-    convolve(*tensors(shape))
-    assert (called or ["matrix"]) == [way] == [taken(shape)]
+
+    def watch(module, name, word):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *arguments: called.append(word) or original(*arguments))
+
+    watch(patches, "convolve_and_pool", "patches")
+    watch(frequencies, "convolve", "frequencies")
+    watch(functional, "conv2d", "library")
+    ours(way)(*tensors(shape))
+    assert (called or ["matrix"]) == [way.split(",")[0]]
 
 
 @EACH_WAY
 def test_convolution_is_the_library_s_in_double_precision(way, shape):
-    for ours, library in zip(
-        with_gradients(convolve, *tensors(shape)), with_gradients(functional.conv2d, *tensors(shape)), strict=True
-    ):
-        torch.testing.assert_close(ours, library, rtol=1e-11, atol=1e-11)
+    found, expected = (with_gradients(compute(way), *tensors(shape)) for compute in (ours, library))
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
 
 
 @EACH_WAY
 def test_convolution_is_the_library_s_to_rounding_in_single_precision(way, shape):
-    exact = with_gradients(functional.conv2d, *tensors(shape))
-    for ours, expected in zip(with_gradients(convolve, *tensors(shape, torch.float32)), exact, strict=True):
-        assert ours.dtype == torch.float32
-        torch.testing.assert_close(ours.double(), expected, rtol=0, atol=4e-6 * float(expected.abs().max()))
+    exact = with_gradients(library(way), *tensors(shape))
+    for found, expected in zip(with_gradients(ours(way), *tensors(shape, torch.float32)), exact, strict=True):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=4e-6 * float(expected.abs().max()))
 
 
 @EACH_WAY
 def test_under_autocast_convolution_errs_by_rounding_to_bfloat16_as_the_library_does(way, shape):
     images, weight = (tensor.bfloat16().float() for tensor in tensors(shape))  # so that the inputs are exact
-    exact = with_gradients(functional.conv2d, images.double(), weight.double())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert convolve(images, weight).dtype == torch.bfloat16
-        found, library = with_gradients(convolve, images, weight), with_gradients(functional.conv2d, images, weight)
-    for ours, theirs, expected in zip(found, library, exact, strict=True):
+        assert ours(way)(images, weight).dtype == torch.bfloat16
+        found, theirs = (with_gradients(compute(way), images, weight) for compute in (ours, library))
+    exact = with_gradients(library(way), images.double(), weight.double())
+    for mine, rounded, expected in zip(found, theirs, exact, strict=True):
         scale = expected.square().mean().sqrt()
-        errors = [float((result - expected).square().mean().sqrt() / scale) for result in (ours, theirs)]
+        errors = [float((result - expected).square().mean().sqrt() / scale) for result in (mine, rounded)]
         # 8 bits; a transform there and one back round twice more than the library does
-        assert errors[0] <= 0.012, errors
-        assert errors[1] <= 0.012, errors
+        assert errors[0] <= 0.012 or errors[0] <= 1.1 * errors[1], errors
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_only_the_gradients_that_are_asked_for_are_made(way):
     images, weight = tensors(WAYS[way][0])
-    expected = with_gradients(convolve, images, weight)[1:]
+    expected = with_gradients(ours(way), images, weight)[1:]
     for asked in (0, 1):
         inputs = [images.clone(), weight.clone()]
         inputs[asked].requires_grad_()
-        result = convolve(*inputs)
+        result = ours(way)(*inputs)
         weights = torch.randn(result.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
         (result * weights).sum().backward()
         torch.testing.assert_close(inputs[asked].grad, expected[asked], rtol=1e-12, atol=1e-12)
@@ -110,35 +124,40 @@ def test_only_the_gradients_that_are_asked_for_are_made(way):
 def test_bfloat16_gradients_of_images_are_summed_over_patches_in_float32():
     images = torch.ones(1, 1, 28, 28, dtype=torch.bfloat16).requires_grad_()
     weight = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(1)).bfloat16()
-    convolve(images, weight).sum().backward()
-    # each patch's share is rounded, and their sum: by half a step of 2^-7 at most, as no share is below 0
-    exact = functional.conv_transpose2d(torch.ones(1, 1, 20, 20).double(), weight.double())
+    pooled = convolve_and_pool(images, weight)
+    pooled.sum().backward()
+    # each patch's share is rounded, and their sum: by half a step of 2^-7 at most, as no share is below 0;
+    # all outputs are equal, so that each window's first gets the gradient
+    firsts = torch.zeros(1, 1, 20, 20).double()
+    firsts[:, :, ::2, ::2] = 1
+    exact = functional.conv_transpose2d(firsts, weight.double())
     assert ((images.grad - exact).abs() <= exact / 2**7).all()
 
 
 @EACH_WAY
 def test_images_may_be_a_view_of_others(way, shape):
     images, weight = tensors(shape)
-    expected = functional.conv2d(images, weight)
+    expected = library(way)(images, weight)
     wide = functional.pad(images, (2, 3, 1, 0)).repeat_interleave(2, dim=0)
     for view in (wide[1::2, :, 1:, 2:-3], images.mT.contiguous().mT, images.to(memory_format=torch.channels_last)):
         assert torch.equal(view, images)
-        torch.testing.assert_close(convolve(view, weight), expected, rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(ours(way)(view, weight), expected, rtol=1e-11, atol=1e-11)
     one = images[:1].expand(len(images), -1, -1, -1)
-    torch.testing.assert_close(convolve(one, weight), functional.conv2d(one, weight), rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(ours(way)(one, weight), library(way)(one, weight), rtol=1e-11, atol=1e-11)
 
 
 @EACH_WAY
 def test_a_convolution_first_made_in_inference_serves_training_next(way, shape):
     frequencies.fourier.cache_clear()
     with torch.inference_mode():
-        convolve(*tensors(shape))
-    assert all(gradient.isfinite().all() for gradient in with_gradients(convolve, *tensors(shape)))
+        ours(way)(*tensors(shape))
+    assert all(gradient.isfinite().all() for gradient in with_gradients(ours(way), *tensors(shape)))
 
 
 def test_kernels_that_are_not_square_are_the_library_s():
     images, weight = torch.rand(2, 1, 9, 9), torch.rand(3, 1, 3, 5)
     assert torch.equal(convolve(images, weight), functional.conv2d(images, weight))
+    assert torch.equal(convolve_and_pool(images, weight), functional.max_pool2d(functional.conv2d(images, weight), 2))
 
 
 def test_the_second_convolutions_of_the_paper_s_networks_pay_in_the_frequency_domain():
