@@ -11,7 +11,6 @@ import torch
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 
 from stn_bench import schema
@@ -133,7 +132,7 @@ def train(cfg: DictConfig, model: nn.Module, batches: Iterator[tuple[Tensor, Ten
     """Images trained on with a config's recipe."""
     recipe = build(cfg.recipe, "recipe")
     optimiser = recipe.make_optimiser(model)
-    schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, 10**6))
+    schedule = recipe.make_schedule(optimiser, 10**6)
     for _ in train_steps(model, batches, Classification(), optimiser, schedule, recipe.precision, recipe.clip_norm):
         yield recipe.batch_size
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from stn_bench.errors import UserError
 from stn_bench.spatial_transformer import SpatialTransformer
@@ -53,6 +54,9 @@ class WarmupCosine:
         return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
+LOCALISER = "localiser"
+"""The key by which an optimiser's group of parameters says whether it is the one of localisers."""
+
 _LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
     "localiser_lr_multiplier": (lambda value: value >= 0, "from 0"),
     "clip_norm": (lambda value: value > 0, "above 0"),
@@ -73,6 +77,7 @@ class Recipe:
     precision: str = "fp32"
     localiser_lr_multiplier: float = 1.0
     clip_norm: float | None = None
+    localiser_schedule: Schedule | None = None
     label_smoothing: float = 0.0
     average_decay: float | None = None
 
@@ -82,8 +87,10 @@ class Recipe:
                 f"recipe.optimiser={self.optimiser!r} is not an optimiser: choose one with a slash, "
                 f"recipe/optimiser={self.optimiser}"
             )
-        if not callable(self.schedule):
-            raise RecipeError(f"recipe.schedule={self.schedule!r} is not a schedule: name one in its _target_")
+        for name in ("schedule", "localiser_schedule"):
+            value = getattr(self, name)
+            if not callable(value) and (name == "schedule" or value is not None):
+                raise RecipeError(f"recipe.{name}={value!r} is not a schedule: name one in its _target_")
         if (self.epochs is None) == (self.steps is None):
             raise RecipeError(
                 f"a recipe lasts so many epochs or so many steps, found recipe.epochs={self.epochs} and "
@@ -126,14 +133,24 @@ class Recipe:
             for parameter in module.parameters()
         }
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in model.parameters() if id(p) not in in_transformers]},
-            {"params": [p for p in model.parameters() if id(p) in in_transformers]},
+            {"params": [p for p in model.parameters() if id(p) not in in_transformers], LOCALISER: False},
+            {"params": [p for p in model.parameters() if id(p) in in_transformers], LOCALISER: True},
         ]
         try:
             optimiser = self.optimiser([group for group in groups if group["params"]])
         except (TypeError, ValueError) as error:
             raise RecipeError(f"recipe.optimiser cannot be built: {error}") from error
         for group in optimiser.param_groups:
-            if id(group["params"][0]) in in_transformers:
+            if group[LOCALISER]:
                 group["lr"] *= self.localiser_lr_multiplier
         return optimiser
+
+    def make_schedule(self, optimiser: Optimizer, steps: int) -> LambdaLR:
+        """The learning rates of `make_optimiser`'s groups over a run of so many steps."""
+
+        def factor(schedule: Schedule) -> Callable[[int], float]:
+            return lambda step: schedule(step, steps)
+
+        of_localisers = self.localiser_schedule or self.schedule
+        groups = optimiser.param_groups
+        return LambdaLR(optimiser, [factor(of_localisers if group[LOCALISER] else self.schedule) for group in groups])

@@ -65,7 +65,7 @@ class Training:
         """Before the first step. Raises RecipeError as the recipe does."""
         steps = recipe.total_steps(train_count)
         optimiser = recipe.make_optimiser(model)
-        schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, steps))
+        schedule = recipe.make_schedule(optimiser, steps)
         averaged = None
         if recipe.average_decay is not None:
             averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))

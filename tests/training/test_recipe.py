@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 
 from stn_bench.cli.build import build
 from stn_bench.training import Recipe, StepDecay, WarmupCosine
@@ -59,10 +58,27 @@ def test_the_multiplier_reaches_localiser_and_regression_and_nothing_else(make_m
 
 def test_the_multiplier_holds_along_the_schedule(make_model, make_recipe):
     optimiser = make_recipe(lr=0.1, localiser_lr_multiplier=0.01).make_optimiser(make_model())
-    schedule = LambdaLR(optimiser, lambda step: StepDecay(1, 0.5)(step, 9))
+    schedule = make_recipe(schedule=StepDecay(1, 0.5)).make_schedule(optimiser, 9)
     optimiser.step()
     schedule.step()
     assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([0.05, 0.0005])
+
+
+def test_localisers_may_have_a_schedule_of_their_own(make_model, make_recipe):
+    recipe = make_recipe(lr=0.1, schedule=StepDecay(1, 0.5), localiser_schedule=StepDecay(2, 0.1))
+    model = make_model()
+    optimiser = recipe.make_optimiser(model)
+    schedule = recipe.make_schedule(optimiser, 9)
+    found = []
+    for _ in range(4):
+        rate_of = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+        found.append(
+            [rate_of[id(model.transformer.regression.weight)], rate_of[id(next(model.classifier.parameters()))]]
+        )
+        optimiser.step()
+        schedule.step()
+    expected = [[0.1, 0.1], [0.1, 0.05], [0.01, 0.025], [0.01, 0.0125]]
+    assert found == [pytest.approx(rates) for rates in expected]
 
 
 def test_a_model_without_a_transformer_is_one_group(make_model, make_recipe):
@@ -80,6 +96,12 @@ def test_a_batch_needs_that_many_images():
         RecipeError, match=r"63 training images do not fill one batch: set recipe.batch_size to at most"
     ):
         Recipe(OPTIMISER, SCHEDULE, steps=7, batch_size=64).total_steps(63)
+
+
+def test_a_schedule_is_something_to_call():
+    for name in ("schedule", "localiser_schedule"):
+        with pytest.raises(RecipeError, match=rf"recipe.{name}='cosine' is not a schedule: name one in its _target_"):
+            Recipe(OPTIMISER, **({"schedule": SCHEDULE} | {name: "cosine"}), epochs=1)
 
 
 @pytest.mark.parametrize("lengths", [{}, {"epochs": 3, "steps": 7}])
