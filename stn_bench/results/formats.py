@@ -1,4 +1,4 @@
-"""A table as text. Percent, plus-minus and bold exist in this file only; every other number is a fraction."""
+"""A table as text. Percent, plus-minus and bold exist where text is made only; every other number is a fraction."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from stn_bench.results.comparison_rows import comparisons_csv, flat
 from stn_bench.results.missing import fill_commands, missing_seeds
 from stn_bench.results.spec import GROUPS
 from stn_bench.results.table import Cell, Table
+from stn_bench.results.wording import sentences
 
 _LATEX = {character: rf"\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -68,7 +70,12 @@ def latex(table: Table) -> str:
 
 
 def csv(table: Table) -> str:
-    """One line per cell, missing ones too: labels, choices, then ours, the paper's and the difference in %."""
+    """One line per cell, missing ones too: labels, choices, then ours, the paper's and the difference in %.
+
+    A table that was tested is written as its comparisons instead, one per line: the cells are written without.
+    """
+    if table.comparisons is not None:
+        return comparisons_csv(table.comparisons)
     out = io.StringIO()
     cells = _tidy(table)
     writer = csv_format.DictWriter(out, fieldnames=list(cells[0]) if cells else [], lineterminator="\n")
@@ -85,6 +92,7 @@ def json(table: Table) -> str:
         "source": table.spec.source,
         "cells": _tidy(table),
         "notes": list(table.notes),
+        **({} if table.comparisons is None else {"comparisons": flat(table.comparisons)}),
         "to_fill": fill_commands(table),
     }
     return json_format.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -179,6 +187,7 @@ def _notes(table: Table) -> list[str]:
             f"among {best.images:,} has a 95 % Wilson interval of {low} to {high} %.",
         ]
     notes += table.notes
+    notes += [] if table.comparisons is None else sentences(table.comparisons)
     empty = sum(not cell.runs for cell in table.cells)
     short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.cells)
     lacks = [f"a cell marked - has no run, {empty} of {len(table.cells)}"] if empty else []
