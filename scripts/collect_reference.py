@@ -58,7 +58,7 @@ def collect(runs: Path, reference: Path, recipe: str, tags: Sequence[str]) -> in
         predictions, labels = _arrays(record)
         folder.mkdir(parents=True, exist_ok=True)
         _keep_labels(reference / LABELS_NAME, labels, record)
-        if folder != record.folder:
+        if not folder.samefile(record.folder):
             np.savez_compressed(folder / PREDICTIONS_NAME, predictions=predictions)
             shutil.copy(record.folder / FILE_NAME, folder)
         copied += 1

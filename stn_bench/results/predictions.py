@@ -68,8 +68,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     import numpy as np
 
     try:
-        with np.load(path) as file:
-            return {name: file[name] for name in ("predictions", "labels") if name in file}
+        with path.open("rb") as file, np.load(file) as arrays:  # NumPy leaves a damaged file open that it opened
+            return {name: arrays[name] for name in ("predictions", "labels") if name in arrays}
     except FileNotFoundError:
         return {}
     # AttributeError: another kind of file, which NumPy reads as something that is no archive

@@ -75,7 +75,7 @@ def _clause(one: Compared) -> str:
     fewer = f"{points} {'more' if one.difference < 0 else 'fewer'}"
     inside = []
     if one.over_images_holm is None:
-        text = f"{better} errs {fewer} than {than}"
+        text = f"{better} is {points} {'above' if one.difference < 0 else 'below'} {than}"
         inside.append("not tested over images")
     elif one.over_images_holm < ALPHA:
         text = f"{better} {'is beaten by' if one.difference < 0 else 'beats'} {than} by {points}"
