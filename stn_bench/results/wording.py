@@ -38,29 +38,30 @@ def _legend(found: Sequence[Compared]) -> list[str]:
     """What p and the verbs mean, once for all bullets."""
     images = sum(one.over_images is not None for one in found)
     seeds = [len(one.seeds) for one in found if one.over_seeds is not None]
+    numbers = [f"{images} over images"] * (images > 0) + [f"{len(seeds)} over seeds"] * (len(seeds) > 0)
     lines = []
+    if numbers:
+        lines.append(
+            f"Tests: every p is corrected by Holm's method for their number in this table, {' and '.join(numbers)}. "
+            "Differences of mean errors are in points; fewer and more are said of the first named."
+        )
     if images:
         lines.append(
-            "Tests: p is McNemar's over the test images, with the seeds as repeats (Durkalski et al. 2003), corrected "
-            f"by Holm's method for {_count(images)}. It decides the verb, at {ALPHA}. Differences of mean errors are "
-            "in points; fewer and more are said of the first named."
+            "p: McNemar's test over the test images, with the seeds as repeats (Durkalski et al. 2003). Would these "
+            f"very networks differ on other images? It decides the verb, at {ALPHA}."
         )
     if seeds:
         freedom = " or ".join(str(n - 1) for n in sorted(set(seeds)))
         lines.append(
-            f"Seeds p: paired t test over the seeds, corrected likewise for {_count(len(seeds))}. With {freedom} "
-            f"{'degree' if freedom == '1' else 'degrees'} of freedom it finds only what is large beside the spread of "
-            "the seeds."
+            "seeds p: a paired t test over the seeds. Would networks of other seeds differ? "
+            f"With {freedom} degree{'' if freedom == '1' else 's'} of freedom it finds only what is large beside "
+            "their spread."
         )
     if found and not seeds:
         lines.append("No two rows have two seeds to compare: whether other seeds would say the same is not tested.")
     elif len(seeds) < len(found):
         lines.append("Where no seeds p stands, there is one seed to compare, or all seeds differ by the same amount.")
     return lines
-
-
-def _count(number: int) -> str:
-    return f"{number} comparison{'s' if number > 1 else ''}"
 
 
 def _clauses(group: Sequence[Compared]) -> str:

@@ -75,7 +75,8 @@ def test_every_comparison_is_said_once_under_its_column_and_family():
 def test_the_corrections_and_the_degrees_of_freedom_are_told_once():
     text = "\n".join(sentences(Comparisons((compared(), compared("ST-CNN/TPS"), compared("CNN/-", "FCN/-")))))
     assert text.count("Holm") == 1
-    assert "by Holm's method for 3 comparisons. It decides the verb, at 0.05." in text
+    assert "corrected by Holm's method for their number in this table, 3 over images and 3 over seeds." in text
+    assert "It decides the verb, at 0.05." in text
     assert "With 2 degrees of freedom it finds only what is large" in text
 
 
@@ -89,7 +90,7 @@ def test_a_seeds_p_that_is_missing_among_others_is_explained():
     found = (compared(of_seeds=(1, 2)), compared("ST-CNN/TPS", seeds=None))
     lines = sentences(Comparisons(found))
     assert any("With 1 degree of freedom" in line for line in lines)
-    assert lines[2].startswith("Where no seeds p stands, there is one seed to compare")
+    assert lines[3].startswith("Where no seeds p stands, there is one seed to compare")
 
 
 def test_what_was_not_tested_is_told_after_what_was():
