@@ -80,16 +80,15 @@ def _clause(one: Compared) -> str:
         inside.append("not tested over images")
     elif one.over_images_holm < ALPHA:
         text = f"{better} {'is beaten by' if one.difference < 0 else 'beats'} {than} by {points}"
+        if one.gap_closed is not None and one.bound is not None and one.difference > 0:
+            text += f", {100 * one.gap_closed:.0f} % of the way to {one.bound.name}"
         inside.append(f"p {p_text(one.over_images_holm)}")
     else:
         text = f"{better} and {than} are not told apart"
         inside += [fewer, f"p {p_text(one.over_images_holm)}"]
     if one.over_seeds_holm is not None:
         inside.append(f"seeds p {p_text(one.over_seeds_holm)}")
-    text += f" ({', '.join(inside)})"
-    if one.gap_closed is not None and one.bound is not None:
-        text += f", {100 * one.gap_closed:.0f} % of the way to {one.bound.name}"
-    return text
+    return f"{text} ({', '.join(inside)})"
 
 
 def _short(row: Row, one: Compared) -> str:

@@ -196,6 +196,12 @@ def compared(make_record):
     return with_tests(build_table(parse_spec(text, "small"), runs))
 
 
+def test_latex_keeps_the_tests_out_of_the_float_which_must_fit_a_page(compared):
+    before, _, after = formats.latex(compared).partition(r"\end{table}")
+    assert "comparisons" not in before
+    assert "comparisons" in after
+
+
 @pytest.mark.parametrize("write", [formats.markdown, formats.latex])
 def test_tests_are_notes_below_the_table(compared, write):
     text = write(compared)

@@ -51,7 +51,11 @@ def bullet(*found):
         ({"images": None, "seeds": None}, "Aff is 0.31 below CNN (not tested over images)"),
         (
             {"bound": "Best/", "gap": 0.634},
-            "Aff beats CNN by 0.31 (p < 0.001, seeds p = 0.02), 63 % of the way to Best",
+            "Aff beats CNN by 0.31, 63 % of the way to Best (p < 0.001, seeds p = 0.02)",
+        ),
+        (
+            {"bound": "Best/", "gap": 0.634, "images": 0.61},
+            "Aff and CNN are not told apart (0.31 fewer, p = 0.61, seeds p = 0.02)",
         ),
         ({"bound": "Best/"}, "Aff beats CNN by 0.31 (p < 0.001, seeds p = 0.02)"),
         ({"than": "ST-CNN/TPS"}, "Aff beats TPS by 0.31 (p < 0.001, seeds p = 0.02)"),
