@@ -44,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             save_figure(table, arguments.figure)
         if arguments.tests:
             table = with_tests(table)
+            if not spec.comparisons:
+                print(
+                    f"stn-table: table {spec.name} has nothing to test: list comparisons in its YAML", file=sys.stderr
+                )
         text = getattr(formats, arguments.format)(table)
         if arguments.output is None:
             sys.stdout.write(text)

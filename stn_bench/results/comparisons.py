@@ -89,7 +89,8 @@ def _over_images(
     better: Cell, than: Cell, pairs: Sequence[tuple[RunRecord, RunRecord]], reader: _Reader
 ) -> tuple[tuple[int, ...], McNemar | None]:
     if any(_images(one) != _images(other) for one, other in pairs):
-        reader.remark("not evaluated on the same images", f"{better.row.name} and {than.row.name}", better.column)
+        place = f"{better.row.name} and {than.row.name} on {better.column.label}"
+        reader.remark("not evaluated on the same images", place)
         return (), None
     found = []
     for pair in pairs:
@@ -124,14 +125,14 @@ class _Reader:
     def remarks(self) -> tuple[str, ...]:
         """A sentence for each reason, with the runs that it is about."""
         return tuple(
-            f"Not tested over images, {reason}: {', '.join(places[:3])}"
+            f"Not tested over images, {reason}: {'; '.join(places[:3])}"
             + (f" and {len(places) - 3} more." if len(places) > 3 else ".")
             for reason, places in self._places.items()
         )
 
-    def remark(self, reason: str, what: str, column: Column) -> None:
+    def remark(self, reason: str, place: str) -> None:
         """Note why something was not tested."""
-        self._places.setdefault(reason, []).append(f"{what} on {column.label}")
+        self._places.setdefault(reason, []).append(place)
 
     def wrong(self, cell: Cell, run: RunRecord) -> Any:
         """Per image 1 for a wrong prediction and 0 for a right one; None where the predictions cannot be used."""
@@ -141,5 +142,5 @@ class _Reader:
             try:
                 self._read[key] = wrong_predictions(run).astype(int)
             except PredictionsError as error:
-                self.remark(str(error), f"{cell.row.name}, seed {run.seed},", cell.column)
+                self.remark(str(error), f"{cell.row.name} on {cell.column.label}, seed {run.seed}")
         return self._read[key]

@@ -31,7 +31,8 @@ def clustered_mcnemar(errors: ArrayLike, others: ArrayLike) -> McNemar:
     however many runs there are. With d the differences per image, the statistic is (sum d)^2 / (sum d^2). For one run
     each that is McNemar's (1947), without continuity correction. Where fewer than `FEW` images differ, p is exact: the
     share of all ways to swap both networks' errors, image by image, after which the sum is at least as far from 0. For
-    one run each that is the exact binomial test. Where no image differs, p is 1.
+    one run each that is the exact binomial test. Where no image differs, p is 1. p speaks of these
+    runs on other images, not of other runs.
 
     Raises `ValueError` where both do not have one number per image.
     Source: Durkalski, Palesch, Lipsitz, Rust, Statistics in Medicine 22 (2003), 2417-2428.

@@ -208,6 +208,16 @@ def test_what_cannot_be_tested_is_told_where_a_csv_has_no_place_for_it(tmp_path,
     assert "stn-table: Not tested over images, no predictions.npz beside the record: " in capsys.readouterr().err
 
 
+def test_a_table_that_lists_no_comparisons_says_so(tmp_path, capsys):
+    text = "{title: Mine, source: me, columns: [{label: R, match: {data: r}}], "
+    (tmp_path / "mine.yaml").write_text(text + "rows: [{label: Net, match: {model: cnn, transform: null}}]}")
+    leave_run(tmp_path / "runs")
+    assert main(["mine.yaml", "--runs", "runs", "--tests"]) == 0
+    out, err = capsys.readouterr()
+    assert "| Net     | 1.31 (1) |" in out
+    assert err == "stn-table: table mine has nothing to test: list comparisons in its YAML\n"
+
+
 def test_a_figure_is_drawn_beside_the_table(tmp_path, capsys):
     leave_run(tmp_path / "runs")
     assert main(["--runs", "runs", "--figure", "figure.svg"]) == 0

@@ -110,15 +110,15 @@ def test_a_run_whose_predictions_cannot_be_used_counts_over_seeds_and_is_named_o
     assert aff.over_images == clustered_mcnemar(
         *(sum(wrong(runs[row, "r", seed]) for seed in (1, 3)) for row in ("Aff", "CNN"))
     )
-    assert found.remarks == ("Not tested over images, no predictions.npz beside the record: CNN, seed 2, on R.",)
+    assert found.remarks == ("Not tested over images, no predictions.npz beside the record: CNN on R, seed 2.",)
 
 
 def test_many_such_runs_are_one_remark(spec, make_record):
     rows = [ROWS[row] for row in ("CNN", "Aff", "TPS")]
     records = [make_record(*row, seed=seed) for row in rows for seed in (1, 2, 3)]
     assert comparisons_of(spec, records).remarks == (
-        "Not tested over images, the record was not read from a folder: ST-CNN Aff, seed 1, on R, CNN, seed 1, on R, "
-        "ST-CNN Aff, seed 2, on R and 6 more.",
+        "Not tested over images, the record was not read from a folder: ST-CNN Aff on R, seed 1; CNN on R, seed 1; "
+        "ST-CNN Aff on R, seed 2 and 6 more.",
     )
 
 
