@@ -3,10 +3,11 @@ BIN := .venv/bin
 DEMO := outputs/runs/r
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines check
+.PHONY: help demo table1 test test-engines check
 
 help:
 	@echo "make demo    train a CNN and an ST-CNN on rotated MNIST; print their table rows, draw a picture (minutes)"
+	@echo "make table1  train all cells of the paper's Table 1, print it, draw it (hours; WORDS='data=r seed=1': a part)"
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint, types, tests with coverage"
 	@echo "make test-engines   run sweeps on a Slurm and a Ray of its own (installs both; Slurm as root on Debian)"
@@ -31,6 +32,9 @@ demo: .venv/installed
 	@echo
 	@echo "What the transformer looks at (orange, its top edge thick) and what it makes of it:"
 	@echo "  $(DEMO)/cnn_stn-affine/demo/seed1/transformer.png"
+
+table1:
+	scripts/reproduce_table1.sh $(WORDS)
 
 test: .venv/installed-dev
 	$(BIN)/stn-data fetch

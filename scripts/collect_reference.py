@@ -1,42 +1,159 @@
-"""Copy finished runs into a folder of reference records, small enough to commit, and print the table they make.
+"""Copy finished runs into a folder of reference records, small enough to commit, and write what is published of them.
 
-    python scripts/collect_reference.py outputs/runs outputs/reference/distorted_mnist --recipe fast
+    python scripts/collect_reference.py outputs/runs outputs/reference/distorted_mnist
+    python scripts/collect_reference.py outputs/runs outputs/reference/distorted_mnist_paper --recipe paper
 
-Keeps `result.json` and the predicted classes of each run that was evaluated on test digits and has no tag; leaves
-weights, theta and logs behind. Writes `table.md` beside the records, as `stn-table` prints it.
+Keeps `result.json` and the predicted classes of each run that was evaluated on test digits and has no tag, or one of
+`--tags`; leaves weights, theta and logs behind. The labels of the test digits are kept once, in `labels.npz`, and every
+run must have as many wrong predictions as its record says. Beside the records it writes the table as `stn-table` prints
+it (`table.md`, `table.tex`, `table.csv`, `tests.csv`, `figure.png`) and the training time (`totals.md`).
+Records that are in the folder already stay there; given as both folders, it gets new tables of the records it has.
 """
 
 import argparse
+import os
+import re
 import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tabulate import tabulate
 
 from stn_bench.cli.table import main as stn_table
-from stn_bench.results.record import FILE_NAME, find_records
+from stn_bench.results.predictions import (
+    LABELS_NAME,
+    PREDICTIONS_NAME,
+    PredictionsError,
+    check_against,
+    read_predictions,
+)
+from stn_bench.results.record import FILE_NAME, RunRecord, find_records
+
+TABLES = {
+    "table.md": ["--tests"],
+    "table.tex": ["--tests", "--format", "latex"],
+    "table.csv": ["--format", "csv"],
+    "tests.csv": ["--tests", "--format", "csv"],
+}
+"""The options of `stn-table` that print each file."""
+
+FIGURE = "figure.png"
+
+CORES = 2
+"""Of the machine that the total is told for."""
+
+
+def collect(runs: Path, reference: Path, recipe: str, tags: Sequence[str]) -> int:
+    """Copy the runs of a recipe and return how many. Raises SystemExit for one whose predictions contradict it."""
+    copied = 0
+    for record in find_records(runs):
+        choices = record.choices
+        if choices["recipe"] != recipe or choices["tag"] not in (None, *tags) or record.evaluated_on != "test":
+            continue
+        assert record.folder is not None
+        folder = reference / record.folder.relative_to(runs)
+        predictions, labels = _arrays(record)
+        folder.mkdir(parents=True, exist_ok=True)
+        _keep_labels(reference / LABELS_NAME, labels, record)
+        if not folder.samefile(record.folder):
+            np.savez_compressed(folder / PREDICTIONS_NAME, predictions=predictions)
+            shutil.copy(record.folder / FILE_NAME, folder)
+        copied += 1
+    return copied
+
+
+def write_views(reference: Path) -> None:
+    """Write the tables, the figure and the totals of the records in a folder beside them."""
+    for name, options in TABLES.items():
+        if stn_table(["--runs", str(reference), *options, "--output", str(reference / name)]):
+            raise SystemExit(1)
+    if stn_table(["--runs", str(reference), "--figure", str(reference / FIGURE), "--output", os.devnull]):
+        raise SystemExit(1)
+    (reference / "totals.md").write_text(totals(find_records(reference)), encoding="utf-8")
+
+
+def totals(records: Sequence[RunRecord]) -> str:
+    """How long training took: for each seed the sum over its runs, and where, in Markdown."""
+    groups: dict[tuple[str, int], list[RunRecord]] = defaultdict(list)
+    for record in records:
+        groups[record.choices["tag"] or "", record.seed].append(record)
+    tagged = any(tag for tag, _ in groups)
+    head = [*["tag"] * tagged, "seed", "runs", "one after another", f"on {CORES} cores"]
+    body = [
+        [*[tag or "-"] * tagged, seed, len(runs), _hours(sum(run.seconds for run in runs)), _on_cores(runs)]
+        for (tag, seed), runs in sorted(groups.items())
+    ]
+    versions = sorted({f"{name} {version}" for run in records for name, version in run.versions.items()})
+    facts = {
+        "Devices": sorted({run.device for run in records}),
+        "Precision": sorted({run.precision for run in records}),
+        "Versions": versions,
+        "Commits": sorted({run.git_commit[:7] for run in records if run.git_commit}),
+    }
+    return "\n".join(
+        [
+            "Training time of the runs in this folder, hours:minutes, without start and evaluation.",
+            f"On {CORES} cores: with a run on each, as a sweep does it; a run with several threads had as many cores.",
+            "",
+            tabulate(body, head, "pipe", disable_numparse=True, colalign=["left"] * len(head)),
+            "",
+            *(f"- {name}: {', '.join(found) or 'not known'}" for name, found in facts.items()),
+            "",
+        ]
+    )
+
+
+def _on_cores(runs: Sequence[RunRecord]) -> str:
+    """The time of runs side by side; a run on a GPU says nothing of cores."""
+    threads = [re.match(r"CPU, (\d+) thread", run.device) for run in runs]
+    if not all(threads):
+        return "-"
+    return _hours(sum(run.seconds * int(found[1]) for run, found in zip(runs, threads, strict=True) if found) / CORES)
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02d}"
+
+
+def _arrays(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and labels; the labels are MNIST's for a run that was made before they were kept."""
+    try:
+        predictions, labels = read_predictions(record)
+        if labels is None:
+            from stn_bench.data.sources import load_mnist
+
+            labels = load_mnist().test_labels
+        check_against(record, predictions, labels)
+    except PredictionsError as error:
+        raise SystemExit(f"{record.folder}: {error}: delete the folder and do the run again") from error
+    return predictions, labels
+
+
+def _keep_labels(path: Path, labels: np.ndarray, record: RunRecord) -> None:
+    if not path.exists():
+        np.savez_compressed(path, labels=labels)
+    with np.load(path) as kept:
+        if not np.array_equal(kept["labels"], labels):
+            raise SystemExit(f"{record.folder}: its labels are not those in {path}: collect it into another folder")
 
 
 def main() -> None:
-    """Copy, then write the table."""
+    """Copy, then write what is published."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("runs", type=Path, help="folder that the run folders are in")
     parser.add_argument("reference", type=Path, help="folder to copy to")
     parser.add_argument("--recipe", default="fast", help="runs of this recipe only, default %(default)s")
+    parser.add_argument("--tags", nargs="+", default=[], metavar="TAG", help="runs with these tags, too, as oracle")
     options = parser.parse_args()
-    for record in find_records(options.runs):
-        choices = record.choices
-        if choices["recipe"] != options.recipe or choices["tag"] is not None or record.evaluated_on != "test":
-            continue
-        assert record.folder is not None
-        folder = options.reference / record.folder.relative_to(options.runs)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(record.folder / FILE_NAME, folder)
-        with np.load(record.folder / "predictions.npz") as arrays:
-            np.savez_compressed(folder / "predictions.npz", predictions=arrays["predictions"])
-        print(folder)
-    stn_table(
-        ["--runs", str(options.reference), "--recipe", options.recipe, "--output", f"{options.reference}/table.md"]
-    )
+    copied = collect(options.runs, options.reference, options.recipe, options.tags)
+    if not copied:
+        raise SystemExit(f"no finished run of recipe {options.recipe} in {options.runs}: train some, or name another")
+    write_views(options.reference)
+    print(f"{copied} runs in {options.reference}", file=sys.stderr)
 
 
 if __name__ == "__main__":

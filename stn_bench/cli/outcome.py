@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from stn_bench import figures
+from stn_bench.results.predictions import PREDICTIONS_NAME
 from stn_bench.training.run import Outcome
 
 
@@ -22,8 +23,9 @@ def write_arrays(folder: Path, outcome: Outcome) -> None:
         raise OSError(ENOSPC if full else EIO, str(error), str(folder / "model.safetensors")) from error
     arrays: Mapping[str, np.ndarray] = {
         "predictions": outcome.evaluation.predictions.numpy().astype(np.uint8),
+        "labels": outcome.evaluation.labels.numpy().astype(np.uint8),
         **{f"theta/{name}": theta.numpy() for name, theta in outcome.evaluation.theta.items()},
     }
-    np.savez_compressed(folder / "predictions.npz", **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(folder / PREDICTIONS_NAME, **arrays)  # type: ignore[arg-type]
     for name, seen in outcome.examples.items():
         figures.save(figures.warp_figure(seen.inputs, seen.points, seen.outputs), folder / f"{name}.png")

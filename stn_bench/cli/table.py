@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
 
     from stn_bench.results import formats
+    from stn_bench.results.comparisons import with_tests
+    from stn_bench.results.figure import save_figure
     from stn_bench.results.table import build_table, with_runs
 
     try:
@@ -38,6 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"stn-table: no run in {folders} counts in this table; every cell is missing", file=sys.stderr)
         if arguments.rows_with_runs:
             table = with_runs(table)
+        if arguments.figure is not None:
+            save_figure(table, arguments.figure)
+        if arguments.tests:
+            table = with_tests(table)
+            if not spec.comparisons:
+                print(
+                    f"stn-table: table {spec.name} has nothing to test: list comparisons in its YAML", file=sys.stderr
+                )
         text = getattr(formats, arguments.format)(table)
         if arguments.output is None:
             sys.stdout.write(text)
@@ -47,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"stn-table: {error}", file=sys.stderr)
         return 1
     if arguments.format == "csv":  # which has no place for them
-        for note in table.notes[len(spec.notes) :]:
+        remarks = table.comparisons.remarks if table.comparisons else ()
+        for note in [*table.notes[len(spec.notes) :], *remarks]:
             print(f"stn-table: {note}", file=sys.stderr)
     return 0
 
@@ -67,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--recipe", help="show the runs of this recipe (fast, if there are any)")
     add("--tag", help="show the runs with this tag (those without one)")
     add("--rows-with-runs", action="store_true", help="leave out rows and columns without a run")
+    add("--tests", action="store_true", help="test the table's comparisons: notes; csv: the tests instead of the cells")
+    add("--figure", type=Path, metavar="FILE", help="draw the table, too: .png, .svg or .pdf")
     add("--output", type=Path, metavar="FILE", help="write to a file instead of the terminal")
     return parser
 

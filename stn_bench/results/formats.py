@@ -1,4 +1,4 @@
-"""A table as text. Percent, plus-minus and bold exist in this file only; every other number is a fraction."""
+"""A table as text. Percent, plus-minus and bold exist where text is made only; every other number is a fraction."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from stn_bench.results.comparison_rows import comparisons_csv, flat
 from stn_bench.results.missing import fill_commands, missing_seeds
 from stn_bench.results.spec import GROUPS
 from stn_bench.results.table import Cell, Table
+from stn_bench.results.wording import sentences
 
 _LATEX = {character: rf"\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -33,7 +35,7 @@ def markdown(table: Table) -> str:
 
     head, *body = _grid(table, pipes, "**{}**".format)
     grid = tabulate(body, head, tablefmt="pipe", disable_numparse=True, colalign=["left"] * len(head))
-    lines = [_title(table), "", grid, "", *(f"- {note}" for note in _notes(table))]
+    lines = [_title(table), "", grid, "", *(f"- {note}" for note in [*_notes(table), *_tests(table), *_lacks(table)])]
     if commands := fill_commands(table):
         lines += ["", *(f"      {command}" for command in commands)]  # indented: code inside the last list item
     return "\n".join(lines) + "\n"
@@ -44,7 +46,7 @@ def latex(table: Table) -> str:
     lines = _grid(table, _escape, r"\textbf{{{}}}".format)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     head, *body = [" & ".join(map(str.ljust, line, widths)) + r" \\" for line in lines]
-    below = [_escape(note) for note in _notes(table)]
+    below = [_escape(note) for note in [*_notes(table), *_lacks(table)]]
     below += [rf"\texttt{{{_escape(command)}}}" for command in fill_commands(table)]
     parts = [
         r"% needs \usepackage{booktabs}",
@@ -63,12 +65,18 @@ def latex(table: Table) -> str:
         r"\medskip\raggedright",
         *(rf"{line}\par" for line in below),
         r"\end{table}",
+        *(rf"{_escape(line)}\par" for line in _tests(table)),  # as text: a float must fit a page
     ]
     return "\n".join(parts) + "\n"
 
 
 def csv(table: Table) -> str:
-    """One line per cell, missing ones too: labels, choices, then ours, the paper's and the difference in %."""
+    """One line per cell, missing ones too: labels, choices, then ours, the paper's and the difference in %.
+
+    A table that was tested is written as its comparisons instead, one per line: the cells are written without.
+    """
+    if table.comparisons is not None:
+        return comparisons_csv(table.comparisons)
     out = io.StringIO()
     cells = _tidy(table)
     writer = csv_format.DictWriter(out, fieldnames=list(cells[0]) if cells else [], lineterminator="\n")
@@ -85,6 +93,7 @@ def json(table: Table) -> str:
         "source": table.spec.source,
         "cells": _tidy(table),
         "notes": list(table.notes),
+        **({} if table.comparisons is None else {"comparisons": flat(table.comparisons)}),
         "to_fill": fill_commands(table),
     }
     return json_format.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -165,7 +174,7 @@ def _ours(cell: Cell, escape: Callable[[str], str], bold: Callable[[str], str]) 
 
 
 def _notes(table: Table) -> list[str]:
-    """What the marks mean, the table's own notes, and how many cells are missing."""
+    """What the marks mean, and the table's own notes."""
     notes = []
     runs = [run for cell in table.cells for run in cell.runs]
     if runs:
@@ -178,15 +187,21 @@ def _notes(table: Table) -> list[str]:
             f"± says how much seeds differ; the choice of test images adds to it: one run with {best.errors} errors "
             f"among {best.images:,} has a 95 % Wilson interval of {low} to {high} %.",
         ]
-    notes += table.notes
+    return [*notes, *table.notes]
+
+
+def _tests(table: Table) -> list[str]:
+    return [] if table.comparisons is None else sentences(table.comparisons)
+
+
+def _lacks(table: Table) -> list[str]:
+    """How many cells are missing."""
     empty = sum(not cell.runs for cell in table.cells)
     short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.cells)
     lacks = [f"a cell marked - has no run, {empty} of {len(table.cells)}"] if empty else []
     lacks += [f"{short} of {len(table.cells)} have fewer than {table.wanted} runs"] if short else []
-    if lacks:
-        words = "; ".join(lacks)
-        notes.append(f"{words[0].upper()}{words[1:]}. To fill them:")
-    return notes
+    words = "; ".join(lacks)
+    return [f"{words[0].upper()}{words[1:]}. To fill them:"] if words else []
 
 
 def _escape(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Two rows, by name, of which one is expected to err less, and one that says how well it could do at best."""
+
+    better: str
+    than: str
+    bound: str | None = None
+
+
+@dataclass(frozen=True)
 class TableSpec:
     """One file of `configs/table`."""
 
@@ -51,13 +60,15 @@ class TableSpec:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     sweep: str | None = None  # the `stn-train sweep=` that fills the whole table
+    comparisons: tuple[Comparison, ...] = ()  # what is tested in each column
 
 
 def parse_spec(text: str, name: str) -> TableSpec:
     """Read the YAML of the table called `name`; published numbers are in percent there, fractions afterwards.
 
     Raises `SpecError` for what is not YAML, for unknown or missing keys, for a list of published numbers that is not
-    one per column, and for a cell whose runs would not all share data, model and transform.
+    one per column, for a cell whose runs would not all share data, model and transform, and for a comparison that does
+    not name two rows.
     """
     import yaml
 
@@ -66,7 +77,8 @@ def parse_spec(text: str, name: str) -> TableSpec:
     except yaml.YAMLError as error:
         raise SpecError(f"table {name} is not YAML: {' '.join(str(error).split())}") from error
     at = f"table {name}"
-    content = _mapping(content, at, required=("title", "source", "columns", "rows"), optional=("notes", "sweep"))
+    optional = ("notes", "sweep", "comparisons")
+    content = _mapping(content, at, required=("title", "source", "columns", "rows"), optional=optional)
     columns = []
     for i, entry in enumerate(_list(content["columns"], f"{at}, columns"), start=1):
         entry = _mapping(entry, f"{at}, column {i}", required=("label", "match"))
@@ -93,6 +105,7 @@ def parse_spec(text: str, name: str) -> TableSpec:
         rows=tuple(rows),
         notes=tuple(_text(note, f"{at}, notes") for note in _list(content.get("notes", []), f"{at}, notes")),
         sweep=None if content.get("sweep") is None else _text(content["sweep"], at),
+        comparisons=_comparisons(content.get("comparisons", []), [row.name for row in rows], f"{at}, comparison"),
     )
 
 
@@ -131,6 +144,25 @@ def _published(values: Any, columns: int, place: str) -> tuple[float | None, ...
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise SpecError(f"{place}: published {value!r} is not a number: write percent, or null for none")
     return tuple(None if value is None else value / 100 for value in values)
+
+
+def _comparisons(entries: Any, rows: Sequence[str], at: str) -> tuple[Comparison, ...]:
+    comparisons: list[Comparison] = []
+    for i, entry in enumerate(_list(entries, f"{at}s"), start=1):
+        place = f"{at} {i}"
+        entry = _mapping(entry, place, required=("better", "than"), optional=("bound",))
+        names = {key: _text(value, f"{place}, {key}") for key, value in entry.items()}
+        for key, name in names.items():
+            if rows.count(name) != 1:
+                found = f"{rows.count(name)} rows are" if name in rows else "no row is"
+                raise SpecError(f"{place}, {key}: {found} called {name!r}: name one of {', '.join(rows)}")
+        if len(set(names.values())) < len(names):
+            raise SpecError(f"{place} names a row twice, {', '.join(names.values())}: name different ones")
+        pair = {names["better"], names["than"]}
+        if pair in [{earlier.better, earlier.than} for earlier in comparisons]:
+            raise SpecError(f"{place} repeats an earlier one, {names['better']} and {names['than']}: delete it")
+        comparisons.append(Comparison(**names))
+    return tuple(comparisons)
 
 
 def _check_cell(row: Row, column: Column, place: str) -> None:

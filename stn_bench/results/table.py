@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
 from stn_bench.results.statistics import mean, sample_sd
+
+if TYPE_CHECKING:
+    from stn_bench.results.comparisons import Comparisons
 
 PREFERRED_RECIPE = "fast"  # shown where runs of several recipes exist and none was asked for
 WANTED = 3  # runs of a cell
@@ -57,6 +60,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
     wanted: int = WANTED  # runs of a cell below which some are missing
+    comparisons: Comparisons | None = None  # None: nobody asked, see comparisons.with_tests
 
     @property
     def cells(self) -> tuple[Cell, ...]:

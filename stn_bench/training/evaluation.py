@@ -33,6 +33,8 @@ class Evaluation(NamedTuple):
     images: int
     predictions: Tensor
     """(n,)."""
+    labels: Tensor
+    """(n,), what the predictions should have been."""
     theta: dict[str, Tensor]
     """By transformer: (n, P), as predicted."""
     warp: dict[str, float]
@@ -51,6 +53,7 @@ def evaluate(
     """Predict every batch of images and labels. Raises ValueError where there is none."""
     wrong: list[Tensor] = []
     predictions: list[Tensor] = []
+    truth: list[Tensor] = []
     theta: dict[str, list[Tensor]] = {}
     summaries: dict[str, list[float]] = {}
     was_training = model.training
@@ -60,6 +63,7 @@ def evaluate(
             logits = model(images)
         wrong.append(task.errors(logits, labels))
         predictions.append(task.predictions(logits))
+        truth.append(labels)
         for name, seen in warped.items():
             theta.setdefault(name, []).append(seen.theta)
             for statistic, value in measure.summary(seen.points).items():
@@ -71,6 +75,7 @@ def evaluate(
         errors=int(torch.stack(wrong).sum()),
         images=sum(map(len, predictions)),
         predictions=torch.cat(predictions).cpu(),
+        labels=torch.cat(truth).cpu(),
         theta={name: torch.cat(parts).cpu() for name, parts in theta.items()},
         warp={name: sum(values) / len(values) for name, values in summaries.items()},
     )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from stn_bench.cli.table import main
@@ -172,8 +173,64 @@ def test_a_table_needs_neither_torch_nor_hydra():
     assert run.stdout.splitlines()[-1] == "set()"
 
 
-def test_help_imports_nothing_that_only_a_table_needs():
-    program = "import sys; from stn_bench.cli.table import main\ntry: main(['--help'])\n"
-    program += "except SystemExit: print({'yaml', 'tabulate', 'torch'} & set(sys.modules))"
+def test_only_tests_and_figures_import_what_they_need():
+    program = "import sys; from stn_bench.cli.table import main; main([])\n"
+    program += "print({'numpy', 'scipy', 'matplotlib'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "set()"
+
+
+def test_help_imports_nothing_that_only_a_table_needs():
+    program = "import sys; from stn_bench.cli.table import main\ntry: main(['--help'])\n"
+    program += "except SystemExit: print({'yaml', 'tabulate', 'torch', 'numpy'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "set()"
+
+
+def test_the_comparisons_are_tested_on_request(tmp_path, capsys):
+    for model, transform in (("cnn", None), ("cnn_stn", "affine")):
+        folder = leave_run(tmp_path / "runs", model, transform).parent
+        labels = np.arange(10_000) % 10
+        wrong = np.roll(np.arange(10_000) < 131, 100 if transform else 0)
+        np.savez_compressed(folder / "predictions.npz", predictions=(labels + wrong) % 10, labels=labels)
+    assert main(["--runs", "runs"]) == 0
+    assert "Holm" not in capsys.readouterr().out
+    assert main(["--runs", "runs", "--tests"]) == 0
+    assert "- R, ST-CNN: Aff and CNN are not told apart (0.00 fewer, p = 1)." in capsys.readouterr().out
+    assert main(["--runs", "runs", "--tests", "--format", "csv"]) == 0
+    assert "\nR,ST-CNN Aff,CNN,,1,0.0,1,200,0.0,1.0,1.0,,,\n" in capsys.readouterr().out
+
+
+def test_what_cannot_be_tested_is_told_where_a_csv_has_no_place_for_it(tmp_path, capsys):
+    for model, transform in (("cnn", None), ("cnn_stn", "affine")):
+        leave_run(tmp_path / "runs", model, transform)
+    assert main(["--runs", "runs", "--tests", "--format", "csv"]) == 0
+    assert "stn-table: Not tested over images, no predictions.npz beside the record: " in capsys.readouterr().err
+
+
+def test_a_table_that_lists_no_comparisons_says_so(tmp_path, capsys):
+    text = "{title: Mine, source: me, columns: [{label: R, match: {data: r}}], "
+    (tmp_path / "mine.yaml").write_text(text + "rows: [{label: Net, match: {model: cnn, transform: null}}]}")
+    leave_run(tmp_path / "runs")
+    assert main(["mine.yaml", "--runs", "runs", "--tests"]) == 0
+    out, err = capsys.readouterr()
+    assert "| Net     | 1.31 (1) |" in out
+    assert err == "stn-table: table mine has nothing to test: list comparisons in its YAML\n"
+
+
+def test_a_figure_is_drawn_beside_the_table(tmp_path, capsys):
+    leave_run(tmp_path / "runs")
+    assert main(["--runs", "runs", "--figure", "figure.svg"]) == 0
+    assert "<svg" in (tmp_path / "figure.svg").read_text(encoding="utf-8")
+    assert "| CNN     | -           | ours  | 1.31 (1) |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["figure.gif", "no/such/folder.png"])
+def test_a_figure_that_cannot_be_written_is_one_sentence(tmp_path, capsys, name):
+    leave_run(tmp_path / "runs")
+    assert main(["--runs", "runs", "--figure", name]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("stn-table: ")
+    assert name in err
+    assert err.count("\n") == 1

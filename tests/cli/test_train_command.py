@@ -20,6 +20,7 @@ from stn_bench.cli.build import build
 from stn_bench.data import sources
 from stn_bench.data.sources import load_mnist
 from stn_bench.models import parameter_count
+from stn_bench.results.predictions import wrong_predictions
 from stn_bench.results.record import read_record
 from stn_bench.results.statistics import wilson_interval
 
@@ -63,6 +64,7 @@ def test_a_run_leaves_its_record_predictions_weights_and_config(stn_train):
     labels = load_mnist().test_labels
     predictions = np.load(FCN_FOLDER / "predictions.npz")["predictions"]
     assert record.errors == int((predictions != labels).sum())
+    assert np.array_equal(wrong_predictions(record), predictions != labels)
     assert 0.2 < record.error == record.errors / 10_000 < 0.8
     assert record.wilson_95 == wilson_interval(record.errors, 10_000)
     assert record.choices == {"model": "fcn", "transform": None, "data": "r", "recipe": "smoke", "tag": None}

@@ -1,8 +1,9 @@
-"""A record like those that runs leave behind."""
+"""A record like those that runs leave behind, and a folder of them with predictions."""
 
+import numpy as np
 import pytest
 
-from stn_bench.results.record import RunRecord
+from stn_bench.results.record import RunRecord, read_record, write_record
 from stn_bench.results.statistics import wilson_interval
 
 
@@ -38,3 +39,23 @@ def make_record():
         return RunRecord(**fields | other)
 
     return make
+
+
+@pytest.fixture
+def leave_run(tmp_path, make_record):
+    """A function that writes a run with predictions below `tmp_path`, and returns its record as read.
+
+    It takes whether each image was classified wrongly and what `make_record` takes.
+    """
+
+    def leave(wrong, model="cnn", transform=None, data="r", seed=1, **other):
+        wrong = np.asarray(wrong)
+        folder = tmp_path / data / f"{model}-{transform or 'plain'}" / "fast" / f"seed{seed}"
+        folder.mkdir(parents=True)
+        labels = np.arange(len(wrong), dtype=np.uint8) % 10
+        predictions = np.where(wrong, (labels + 1) % 10, labels).astype(np.uint8)
+        np.savez_compressed(folder / "predictions.npz", predictions=predictions, labels=labels)
+        record = make_record(model, transform, data, seed=seed, errors=int(wrong.sum()), images=len(wrong), **other)
+        return read_record(write_record(folder, record))
+
+    return leave

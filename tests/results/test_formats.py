@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from stn_bench.results import formats
+from stn_bench.results.comparisons import with_tests
 from stn_bench.results.spec import parse_spec
 from stn_bench.results.table import build_table, with_runs
 
@@ -185,3 +186,49 @@ def test_without_any_run_the_published_numbers_stand_alone(spec):
 @pytest.mark.parametrize("write", ALL)
 def test_a_table_that_is_left_with_no_row_can_be_written(spec, write):
     assert "CNN" not in write(with_runs(build_table(spec, [])))
+
+
+@pytest.fixture
+def compared(make_record):
+    """Two cells of one seed each, whose predictions are not at hand, and two that are missing."""
+    text = SPEC + "comparisons:\n  - {better: ST-CNN TPS, than: CNN}\n"
+    runs = [make_record(errors=122), make_record("cnn_stn", "tps", errors=74)]
+    return with_tests(build_table(parse_spec(text, "small"), runs))
+
+
+def test_latex_keeps_the_tests_out_of_the_float_which_must_fit_a_page(compared):
+    before, _, after = formats.latex(compared).partition(r"\end{table}")
+    assert "comparisons" not in before
+    assert "comparisons" in after
+
+
+@pytest.mark.parametrize("write", [formats.markdown, formats.latex])
+def test_tests_are_notes_below_the_table(compared, write):
+    text = write(compared)
+    assert "R, ST-CNN: TPS is 0.48 below CNN (not tested over images)." in text
+    assert "1 of 2 comparisons have no seed that both rows were run with." in text
+    assert "not tested over images" not in write(replace(compared, comparisons=None))
+
+
+def test_csv_of_a_tested_table_is_one_line_per_comparison_and_column(compared):
+    lines = list(csv.DictReader(formats.csv(compared).splitlines()))
+    assert [(line["column"], line["better"], line["than"], line["difference_percent"]) for line in lines] == [
+        ("R", "ST-CNN TPS", "CNN", "0.48"),
+        ("E", "ST-CNN TPS", "CNN", ""),
+    ]
+    assert (lines[0]["seeds"], lines[0]["seeds_tested_over_images"], lines[0]["mcnemar_p"]) == ("1", "", "")
+
+
+def test_json_has_the_comparisons_of_the_csv_where_they_were_asked_for(compared):
+    content = json.loads(formats.json(compared))["comparisons"]
+    lines = list(csv.DictReader(formats.csv(compared).splitlines()))
+    assert [list(one) for one in content] == [list(line) for line in lines]
+    assert content[0]["difference_percent"] == 0.48
+    assert content[0]["seeds"] == [1]
+    assert "comparisons" not in json.loads(formats.json(replace(compared, comparisons=None)))
+
+
+def test_a_table_that_compares_nothing_can_be_tested(table):
+    tested = with_tests(table)
+    assert formats.markdown(tested) == formats.markdown(table)
+    assert formats.csv(tested).strip() == ""

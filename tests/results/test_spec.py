@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from stn_bench.results.spec import SpecError, parse_spec
+from stn_bench.results.spec import Comparison, SpecError, parse_spec
 
 
 @pytest.fixture
@@ -72,3 +72,52 @@ def test_a_missing_key_is_named(content, key):
 def test_what_is_no_mapping_in_yaml_is_refused_by_the_name_of_the_table(text):
     with pytest.raises(SpecError, match="table small is"):
         parse_spec(text, "small")
+
+
+@pytest.fixture
+def compared(content):
+    """Three rows and a comparison of two of them."""
+    content["rows"] = [{**content["rows"][0], "label": label} for label in ("CNN", "ST-CNN", "Best")]
+    content["comparisons"] = [{"better": "ST-CNN", "than": "CNN"}]
+    return content
+
+
+def test_a_comparison_names_rows(compared):
+    compared["comparisons"].append({"better": "CNN", "than": "Best", "bound": "ST-CNN"})
+    spec = parse_spec(yaml.safe_dump(compared), "small")
+    assert spec.comparisons == (Comparison("ST-CNN", "CNN"), Comparison("CNN", "Best", "ST-CNN"))
+
+
+def test_a_table_may_compare_nothing(content):
+    assert parse_spec(yaml.safe_dump(content), "small").comparisons == ()
+
+
+@pytest.mark.parametrize(
+    ("comparisons", "message"),
+    [
+        ({"better": "ST-CNN"}, "table small, comparisons: expected a list, found {"),
+        (["ST-CNN"], "table small, comparison 1 is 'ST-CNN': write a mapping with the keys better, than, bound"),
+        ([{"better": "ST-CNN"}], "table small, comparison 1 lacks than: add it"),
+        ([{"better": "CNN", "then": "ST-CNN"}], "comparison 1: unknown key then; there are better, than, bound"),
+        ([{"better": 7, "than": "CNN"}], "comparison 1, better: expected text, found 7"),
+        ([{"better": "ST-CNN", "than": "CN"}], "1, than: no row is called 'CN': name one of CNN, ST-CNN, Best"),
+        ([{"better": "ST-CNN", "than": "CNN", "bound": "Bst"}], "comparison 1, bound: no row is called 'Bst'"),
+        ([{"better": "CNN", "than": "CNN"}], "comparison 1 names a row twice, CNN, CNN: name different ones"),
+        ([{"better": "CNN", "than": "Best", "bound": "CNN"}], "comparison 1 names a row twice, "),
+        (
+            [{"better": "CNN", "than": "ST-CNN"}, {"better": "ST-CNN", "than": "CNN"}],
+            "comparison 2 repeats an earlier one, ST-CNN and CNN: delete it",
+        ),
+    ],
+)
+def test_a_mistake_in_a_comparison_is_refused_with_its_place(compared, comparisons, message):
+    compared["comparisons"] = comparisons
+    with pytest.raises(SpecError) as refusal:
+        parse_spec(yaml.safe_dump(compared), "small")
+    assert message in str(refusal.value)
+
+
+def test_a_row_that_is_compared_has_a_name_of_its_own(compared):
+    compared["rows"][2]["label"] = "CNN"
+    with pytest.raises(SpecError, match="comparison 1, than: 2 rows are called 'CNN'"):
+        parse_spec(yaml.safe_dump(compared), "small")

@@ -44,6 +44,7 @@ def test_each_image_is_predicted_once_and_in_its_place(make_data, moved):
         logits = moved(images)
     found = evaluate(moved, data.evaluation_batches(20), TASK)  # 20, 20 and 10
     assert torch.equal(found.predictions, logits.argmax(1))
+    assert torch.equal(found.labels, labels)
     assert found.images == 50
     assert found.errors == int((logits.argmax(1) != labels).sum())
     assert 0 < found.errors < 50

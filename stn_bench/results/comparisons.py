@@ -1,0 +1,146 @@
+"""The comparisons that a table's YAML lists, tested in every column on the runs that the cells hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stn_bench.results.predictions import PredictionsError, wrong_predictions
+from stn_bench.results.record import RunRecord
+from stn_bench.results.significance import McNemar, clustered_mcnemar, holm, paired_t
+from stn_bench.results.spec import Column, Row
+from stn_bench.results.statistics import mean
+from stn_bench.results.table import Cell, Table
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the runs of two cells of a column say of each other. Errors are fractions; None: cannot be told."""
+
+    column: Column
+    better: Row  # expected to err less
+    than: Row
+    bound: Row | None
+    seeds: tuple[int, ...]  # that both cells have, ascending: all that follows is of these runs
+    difference: float | None = None  # mean error of `than` minus that of `better`
+    tested: tuple[int, ...] = ()  # the seeds whose predictions can be used
+    over_images: McNemar | None = None
+    over_images_holm: float | None = None  # p, corrected for all comparisons of the table
+    over_seeds: float | None = None  # p of the paired t test
+    over_seeds_holm: float | None = None
+    gap_closed: float | None = None  # the difference as a share of that between `than` and the bound
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """All comparisons of a table, column by column, and what a reader has to be told about their runs."""
+
+    compared: tuple[Compared, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def with_tests(table: Table) -> Table:
+    """The same table with the comparisons of its YAML tested, as far as its rows are shown and its runs allow.
+
+    The predictions are read from the folders of the runs; those that cannot be used are left out of the test over
+    images with a remark. Both kinds of p-values are corrected by Holm's method, each over all comparisons tested.
+    """
+    reader = _Reader()
+    cells = {(cell.row.name, cell.column.label): cell for cell in table.cells}
+    compared = []
+    for column in table.spec.columns:
+        for comparison in table.spec.comparisons:
+            better, than = (cells.get((name, column.label)) for name in (comparison.better, comparison.than))
+            if better is not None and than is not None:  # both are shown
+                bound = cells.get((comparison.bound or "", column.label))
+                compared.append(_compare(better, than, bound, reader))
+    corrected = zip(
+        compared,
+        _corrected([one.over_images and one.over_images.p for one in compared]),
+        _corrected([one.over_seeds for one in compared]),
+        strict=True,
+    )
+    final = [replace(one, over_images_holm=images, over_seeds_holm=seeds) for one, images, seeds in corrected]
+    return replace(table, comparisons=Comparisons(tuple(final), reader.remarks))
+
+
+def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> Compared:
+    ours, theirs = ({run.seed: run for run in cell.runs} for cell in (better, than))
+    seeds = tuple(seed for seed in ours if seed in theirs)
+    compared = Compared(better.column, better.row, than.row, bound.row if bound else None, seeds)
+    if not seeds:
+        return compared
+    errors, others = ([of[seed].error for seed in seeds] for of in (ours, theirs))
+    difference = mean(others) - mean(errors)
+    gap = None if bound is None or bound.mean is None else mean(others) - bound.mean
+    tested, over_images = _over_images(better, than, [(ours[seed], theirs[seed]) for seed in seeds], reader)
+    return replace(
+        compared,
+        difference=difference,
+        tested=tested,
+        over_images=over_images,
+        over_seeds=paired_t(errors, others),
+        gap_closed=difference / gap if gap is not None and gap > 0 else None,
+    )
+
+
+def _over_images(
+    better: Cell, than: Cell, pairs: Sequence[tuple[RunRecord, RunRecord]], reader: _Reader
+) -> tuple[tuple[int, ...], McNemar | None]:
+    if any(_images(one) != _images(other) for one, other in pairs):
+        place = f"{better.row.name} and {than.row.name} on {better.column.label}"
+        reader.remark("not evaluated on the same images", place)
+        return (), None
+    found = []
+    for pair in pairs:
+        wrong = [reader.wrong(cell, run) for cell, run in zip((better, than), pair, strict=True)]
+        if wrong[0] is not None and wrong[1] is not None:
+            found.append((pair[0].seed, *wrong))
+    if not found:
+        return (), None
+    seeds, ours, theirs = zip(*found, strict=True)
+    return seeds, clustered_mcnemar(sum(ours), sum(theirs))
+
+
+def _images(run: RunRecord) -> tuple[object, ...]:
+    """What decides which images a run was evaluated on."""
+    data = run.config.get("data")
+    return run.images, run.data_sha256, data.get("distortion") if isinstance(data, Mapping) else None
+
+
+def _corrected(ps: Sequence[float | None]) -> list[float | None]:
+    corrected = iter(holm([p for p in ps if p is not None]))
+    return [None if p is None else next(corrected) for p in ps]
+
+
+class _Reader:
+    """Reads the predictions of each run once, and notes what is wrong with those that cannot be used."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, str, int], Any] = {}
+        self._places: dict[str, list[str]] = {}  # by reason
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence for each reason, with the runs that it is about."""
+        return tuple(
+            f"Not tested over images, {reason}: {'; '.join(places[:3])}"
+            + (f" and {len(places) - 3} more." if len(places) > 3 else ".")
+            for reason, places in self._places.items()
+        )
+
+    def remark(self, reason: str, place: str) -> None:
+        """Note why something was not tested."""
+        self._places.setdefault(reason, []).append(place)
+
+    def wrong(self, cell: Cell, run: RunRecord) -> Any:
+        """Per image 1 for a wrong prediction and 0 for a right one; None where the predictions cannot be used."""
+        key = (cell.row.name, cell.column.label, run.seed)
+        if key not in self._read:
+            self._read[key] = None
+            try:
+                self._read[key] = wrong_predictions(run).astype(int)
+            except PredictionsError as error:
+                self.remark(str(error), f"{cell.row.name} on {cell.column.label}, seed {run.seed}")
+        return self._read[key]
