@@ -90,6 +90,14 @@ def test_every_data_set_gives_images_in_the_unit_range(compose_config, digits, d
     assert 0 <= images.min() < images.max() <= 1
 
 
+@pytest.mark.parametrize("data", chosen("data"))
+def test_every_data_set_can_be_undone_to_the_size_of_the_digits(compose_config, digits, data):
+    built = build(compose_config(f"data={data}", "data.undone=true").data, "data")
+    images, _ = next(built.training_batches(1, 0, 64))
+    assert images.shape == (64, *built.image_shape) == (64, 1, 28, 28)
+    assert 0 <= images.min() < images.max() <= 1
+
+
 @pytest.mark.parametrize("data", [data for data in chosen("data") if data != "none"])
 def test_every_data_set_but_none_moves_pixels(compose_config, digits, data):
     moved, still = (build(compose_config(f"data={name}").data, "data") for name in (data, "none"))

@@ -87,6 +87,20 @@ def test_a_run_leaves_its_record_predictions_weights_and_config(stn_train):
     assert f"{100 * record.error:.2f} %" in said.err.splitlines()[-1]
 
 
+def test_a_run_on_undone_digits_sees_them_at_their_own_size_and_learns_faster(stn_train):
+    words = (*SMOKE, "model=fcn", "data=rts", "data.validation=1000")
+    said = stn_train(*words), stn_train(*words, "data.undone=true", "tag=oracle")
+    assert [one.code for one in said] == [0, 0], said
+    distorted, undone = (
+        read_record(Path(f"outputs/runs/rts/fcn-plain/smoke/seed1{tag}/result.json")) for tag in ("", "-oracle")
+    )
+    assert undone.config["data"]["undone"] is True
+    assert undone.choices["tag"] == "oracle"
+    model, _ = rebuilt(Path("outputs/runs/rts/fcn-plain/smoke/seed1-oracle"))
+    assert model(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
+    assert undone.error < distorted.error - 0.2
+
+
 def test_a_run_with_a_transformer_leaves_its_theta_and_a_picture_too(stn_train):
     said = stn_train(*SMOKE, "model=fcn_stn", "transform=tps", "data.validation=1000", "recipe.precision=fp32")
     assert said.code == 0, said.err
