@@ -2,18 +2,21 @@
 
     python scripts/collect_reference.py outputs/runs outputs/reference/distorted_mnist --recipe fast
 
-Keeps `result.json` and the predicted classes of each run that was evaluated on test digits and has no tag; leaves
-weights, theta and logs behind. Writes `table.md` beside the records, as `stn-table` prints it.
+Keeps `result.json` and the predicted classes of each run that was evaluated on test digits and has no tag but one of
+the table's own; leaves weights, theta and logs behind. Writes `table.md` beside the records, as `stn-table` prints it.
 """
 
 import argparse
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
+from stn_bench.cli.table import DEFAULT_TABLE
 from stn_bench.cli.table import main as stn_table
 from stn_bench.results.record import FILE_NAME, find_records
+from stn_bench.results.spec import parse_spec
 
 
 def main() -> None:
@@ -23,9 +26,11 @@ def main() -> None:
     parser.add_argument("reference", type=Path, help="folder to copy to")
     parser.add_argument("--recipe", default="fast", help="runs of this recipe only, default %(default)s")
     options = parser.parse_args()
+    spec = parse_spec((files("stn_bench.configs") / f"table/{DEFAULT_TABLE}.yaml").read_text(), DEFAULT_TABLE)
+    tags = {None, *(row.match.get("tag") for row in spec.rows)}
     for record in find_records(options.runs):
         choices = record.choices
-        if choices["recipe"] != options.recipe or choices["tag"] is not None or record.evaluated_on != "test":
+        if choices["recipe"] != options.recipe or choices["tag"] not in tags or record.evaluated_on != "test":
             continue
         assert record.folder is not None
         folder = options.reference / record.folder.relative_to(options.runs)

@@ -84,7 +84,7 @@ def json(table: Table) -> str:
         "title": table.spec.title,
         "source": table.spec.source,
         "cells": _tidy(table),
-        "notes": list(table.notes),
+        "notes": [*table.row_notes, *table.notes],
         "to_fill": fill_commands(table),
     }
     return json_format.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -178,11 +178,11 @@ def _notes(table: Table) -> list[str]:
             f"± says how much seeds differ; the choice of test images adds to it: one run with {best.errors} errors "
             f"among {best.images:,} has a 95 % Wilson interval of {low} to {high} %.",
         ]
-    notes += table.notes
-    empty = sum(not cell.runs for cell in table.cells)
-    short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.cells)
-    lacks = [f"a cell marked - has no run, {empty} of {len(table.cells)}"] if empty else []
-    lacks += [f"{short} of {len(table.cells)} have fewer than {table.wanted} runs"] if short else []
+    notes += [*table.notes[: len(table.spec.notes)], *table.row_notes, *table.notes[len(table.spec.notes) :]]
+    empty = sum(not cell.runs for cell in table.distinct)
+    short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.distinct)
+    lacks = [f"a cell marked - has no run, {empty} of {len(table.distinct)}"] if empty else []
+    lacks += [f"{short} of {len(table.distinct)} have fewer than {table.wanted} runs"] if short else []
     if lacks:
         words = "; ".join(lacks)
         notes.append(f"{words[0].upper()}{words[1:]}. To fill them:")

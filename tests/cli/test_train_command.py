@@ -380,6 +380,16 @@ def test_a_sweep_by_name_is_narrowed_by_choices(stn_train, few_files):
     assert read_record(next(Path().rglob("result.json"))).choices["recipe"] == "smoke"
 
 
+def test_the_sweep_of_bounds_tags_the_runs_on_undone_digits_and_no_others(stn_train, few_files):
+    said = stn_train(*SMOKE, "sweep=bounds", "model=fcn", "data=e,none", "seed=2", IN_THIS_PROCESS)
+    assert said.code == 0, said.err
+    records = [read_record(path) for path in sorted(Path().rglob("result.json"))]
+    assert [(str(record.folder), record.choices["tag"], record.config["data"]["undone"]) for record in records] == [
+        ("outputs/runs/e/fcn-plain/smoke/seed2-oracle", "oracle", True),
+        ("outputs/runs/none/fcn-plain/smoke/seed2", None, False),
+    ]
+
+
 def test_a_sweep_of_which_nothing_is_left_is_an_error(stn_train):
     said = stn_train(*SMOKE, "sweep=distorted_mnist", "transform=rotation")
     assert said == (
