@@ -4,9 +4,10 @@
     python scripts/collect_reference.py outputs/runs outputs/reference/distorted_mnist_paper --recipe paper
 
 Keeps `result.json` and the predicted classes of each run that was evaluated on test digits and has no tag, or one of
-`--tags`; leaves weights, theta and logs behind. The labels of the test digits are kept once, in `labels.npz`, and every
-run must have as many wrong predictions as its record says. Beside the records it writes the table as `stn-table` prints
-it (`table.md`, `table.tex`, `table.csv`, `tests.csv`, `figure.png`) and the training time (`totals.md`).
+the table's own; leaves weights, theta and logs behind. The labels of the test digits are kept once, in `labels.npz`,
+and every run must have as many wrong predictions as its record says. Beside the records it writes the table as
+`stn-table` prints it (`table.md`, `table.tex`, `table.csv`, `tests.csv`, `figure.png`) and the training time
+(`totals.md`).
 Records that are in the folder already stay there; given as both folders, it gets new tables of the records it has.
 """
 
@@ -17,11 +18,13 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
+from stn_bench.cli.table import DEFAULT_TABLE
 from stn_bench.cli.table import main as stn_table
 from stn_bench.results.predictions import (
     LABELS_NAME,
@@ -31,6 +34,7 @@ from stn_bench.results.predictions import (
     read_predictions,
 )
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
+from stn_bench.results.spec import parse_spec
 
 TABLES = {
     "table.md": ["--tests"],
@@ -46,12 +50,14 @@ CORES = 2
 """Of the machine that the total is told for."""
 
 
-def collect(runs: Path, reference: Path, recipe: str, tags: Sequence[str]) -> int:
+def collect(runs: Path, reference: Path, recipe: str) -> int:
     """Copy the runs of a recipe and return how many. Raises SystemExit for one whose predictions contradict it."""
+    spec = parse_spec((files("stn_bench.configs") / f"table/{DEFAULT_TABLE}.yaml").read_text(), DEFAULT_TABLE)
+    tags = {None, *(row.match.get("tag") for row in spec.rows)}
     copied = 0
     for record in find_records(runs):
         choices = record.choices
-        if choices["recipe"] != recipe or choices["tag"] not in (None, *tags) or record.evaluated_on != "test":
+        if choices["recipe"] != recipe or choices["tag"] not in tags or record.evaluated_on != "test":
             continue
         assert record.folder is not None
         folder = reference / record.folder.relative_to(runs)
@@ -147,9 +153,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="folder that the run folders are in")
     parser.add_argument("reference", type=Path, help="folder to copy to")
     parser.add_argument("--recipe", default="fast", help="runs of this recipe only, default %(default)s")
-    parser.add_argument("--tags", nargs="+", default=[], metavar="TAG", help="runs with these tags, too, as oracle")
     options = parser.parse_args()
-    copied = collect(options.runs, options.reference, options.recipe, options.tags)
+    copied = collect(options.runs, options.reference, options.recipe)
     if not copied:
         raise SystemExit(f"no finished run of recipe {options.recipe} in {options.runs}: train some, or name another")
     write_views(options.reference)

@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-sweeps=(distorted_mnist)
+sweeps=(distorted_mnist bounds)
 runs=outputs/runs
 recipe=fast
 for word in "$@"; do # what the words choose is what is collected

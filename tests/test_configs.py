@@ -90,6 +90,14 @@ def test_every_data_set_gives_images_in_the_unit_range(compose_config, digits, d
     assert 0 <= images.min() < images.max() <= 1
 
 
+@pytest.mark.parametrize("data", chosen("data"))
+def test_every_data_set_can_be_undone_to_the_size_of_the_digits(compose_config, digits, data):
+    built = build(compose_config(f"data={data}", "data.undone=true").data, "data")
+    images, _ = next(built.training_batches(1, 0, 64))
+    assert images.shape == (64, *built.image_shape) == (64, 1, 28, 28)
+    assert 0 <= images.min() < images.max() <= 1
+
+
 @pytest.mark.parametrize("data", [data for data in chosen("data") if data != "none"])
 def test_every_data_set_but_none_moves_pixels(compose_config, digits, data):
     moved, still = (build(compose_config(f"data={name}").data, "data") for name in (data, "none"))
@@ -229,17 +237,30 @@ def test_the_sweep_of_table_1_is_its_32_cells_with_three_seeds_each(compose_conf
     grids = OmegaConf.to_container(compose_config("sweep=distorted_mnist", hydra=True).hydra.sweeper.grids)
     runs = list(jobs(grids))
     spec = parse_spec((CONFIGS / "table/distorted_mnist.yaml").read_text(), "distorted_mnist")
-    cells = [{**row.match, **column.match} for row in spec.rows for column in spec.columns]
+    published = [row for row in spec.rows if any(row.published)]
+    cells = [{**row.match, **column.match} for row in published for column in spec.columns]
+    assert len(cells) == 32
     assert len(runs) == len({tuple(sorted(run.items())) for run in runs}) == 96
     for cell in cells:
         seeds = [run["seed"] for run in runs if {"transform": None, **run} == {**cell, "seed": run["seed"]}]
         assert seeds == [1, 2, 3], cell
 
 
+def test_the_sweep_of_bounds_is_the_rows_of_the_table_that_name_it(compose_config):
+    runs = list(jobs(OmegaConf.to_container(compose_config("sweep=bounds", hydra=True).hydra.sweeper.grids)))
+    assert all((run.get("data.undone"), run["data"] == "none") in ((True, False), (None, True)) for run in runs)
+    made = [(run["model"], run["data"], run.get("tag"), run["seed"]) for run in runs]
+    spec = parse_spec((CONFIGS / "table/distorted_mnist.yaml").read_text(), "distorted_mnist")
+    cells = [row.match_in(column) for row in spec.rows if row.sweep == "bounds" for column in spec.columns]
+    wanted = {(cell["model"], cell["data"], cell["tag"], seed) for cell in cells for seed in (1, 2, 3)}
+    assert len(made) == len(set(made)) == 30
+    assert set(made) == wanted
+
+
 @pytest.mark.parametrize("table", chosen("table"))
 def test_every_table_names_choices_that_exist(table):
     spec = parse_spec((CONFIGS / "table" / f"{table}.yaml").read_text(), table)
-    assert spec.sweep is None or spec.sweep in chosen("sweep")
+    assert {spec.sweep, *(row.sweep for row in spec.rows)} <= {None, *chosen("sweep")}
     for part in [*spec.rows, *spec.columns]:
         for group, choice in part.match.items():
             assert group == "tag" or choice is None or choice in chosen(group), part

@@ -113,7 +113,10 @@ def _read(path: Path) -> Any:
 def _relevant(config: Any) -> Any:
     # through JSON: a copy, in which tuples are lists, as they come back from YAML
     kept = json.loads(json.dumps({key: value for key, value in config.items() if key not in IRRELEVANT}))
-    kept.get("data", {}).pop("folder", None)  # where the files lie; what is in them is verified
+    data = kept.get("data", {})
+    data.pop("folder", None)  # where the files lie; what is in them is verified
+    if data.get("undone") is False:
+        del data["undone"]  # which a run from before there was the key does not say
     return kept
 
 

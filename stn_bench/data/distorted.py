@@ -35,19 +35,24 @@ class DistortedDigits:
         distortion: how the images are warped.
         fresh: whether each epoch draws new distortions; otherwise each digit keeps one.
         validation: how many of the last training digits to hold out and evaluate on, instead of the test digits.
+        undone: whether each image is read back at the true inverse of its distortion, at the digits' own size, as by a
+            transformer that knows what was drawn (an oracle). The draws do not depend on it.
     Raises ValueError where `validation` leaves nothing to train on.
     """
 
     classes = 10
 
-    def __init__(self, digits: MNIST, distortion: Distortion, fresh: bool = True, validation: int = 0) -> None:
+    def __init__(
+        self, digits: MNIST, distortion: Distortion, fresh: bool = True, validation: int = 0, undone: bool = False
+    ) -> None:
         available = len(digits.train_images)
         if not 0 <= validation < available:
             raise ValueError(f"validation={validation} of {available} training digits: hold out 0 to {available - 1}")
         self.distortion = distortion
         self.fresh = fresh
+        self.undone = undone
         self.sha256 = digits.sha256
-        self.image_shape = (1, *distortion.output_size)
+        self.image_shape = (1, *(distortion.input_size if undone else distortion.output_size))
         self.train_count = available - validation
         self.evaluated_on: Literal["test", "validation"] = "validation" if validation else "test"
         images, labels = torch.from_numpy(digits.train_images), torch.from_numpy(digits.train_labels).long()
@@ -105,11 +110,16 @@ class DistortedDigits:
         return self._distorted(images, parameters.to(images.device))
 
     def _distorted(self, digits: Tensor, parameters: Tensor) -> Tensor:
-        return self.distortion(digits[:, None].float() / 255, parameters)
+        images = self.distortion(digits[:, None].float() / 255, parameters)
+        return self.distortion.undo(images, parameters) if self.undone else images
 
 
 def distorted_mnist(
-    distortion: Distortion, fresh: bool = True, validation: int = 0, folder: str | Path | None = None
+    distortion: Distortion,
+    fresh: bool = True,
+    validation: int = 0,
+    folder: str | Path | None = None,
+    undone: bool = False,
 ) -> DistortedDigits:
     """MNIST under a distortion, see `DistortedDigits`; the files are in `folder`, or fetched as `load_mnist` says."""
-    return DistortedDigits(load_mnist(Path(folder) if folder else None), distortion, fresh, validation)
+    return DistortedDigits(load_mnist(Path(folder) if folder else None), distortion, fresh, validation, undone)

@@ -16,9 +16,13 @@ class Undistorted(Distortion):
         """Nothing to draw: (n, 0)."""
         return torch.empty(n, 0)
 
-    def points(self, parameters: Tensor) -> Tensor:
-        """Every pixel looks at its own place: (B, H, W, 2)."""
-        return self.grid(parameters.device).expand(len(parameters), -1, -1, -1)
+    def warp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Every point looks at its own place: (B, H, W, 2)."""
+        return points.expand(len(parameters), -1, -1, -1)
+
+    def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Every point stays in its place: (B, H, W, 2)."""
+        return points.expand(len(parameters), -1, -1, -1)
 
 
 class Rotation(Distortion):
@@ -35,10 +39,16 @@ class Rotation(Distortion):
         limit = math.radians(self.max_degrees)
         return uniform(n, -limit, limit, generator)[:, None]
 
-    def points(self, parameters: Tensor) -> Tensor:
-        """Where each pixel looks: (B, H, W, 2)."""
-        matrix = affine.from_pixels(affine.rotation(parameters[:, 0]), self.input_size, self.output_size)
-        return affine.apply(matrix, self.grid(parameters.device))
+    def warp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the canvas look: (B, H, W, 2)."""
+        return affine.apply(self._matrix(parameters), points)
+
+    def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the image come to lie: (B, H, W, 2)."""
+        return affine.apply(affine.invert(self._matrix(parameters)), points)
+
+    def _matrix(self, parameters: Tensor) -> Tensor:
+        return affine.from_pixels(affine.rotation(parameters[:, 0]), self.input_size, self.output_size)
 
 
 class RotationScaleTranslation(Distortion):
@@ -77,11 +87,16 @@ class RotationScaleTranslation(Distortion):
         shift_y = uniform(n, -0.5, 0.5, generator) * (canvas_height - height * scale)
         return torch.stack([angle, scale, shift_x, shift_y], dim=1)
 
-    def points(self, parameters: Tensor) -> Tensor:
-        """Where each pixel looks: (B, H', W', 2)."""
+    def warp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the canvas look: (B, H, W, 2)."""
+        return affine.apply(self._matrix(parameters), points)
+
+    def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the image come to lie: (B, H, W, 2)."""
+        return affine.apply(affine.invert(self._matrix(parameters)), points)
+
+    def _matrix(self, parameters: Tensor) -> Tensor:
         angle, scale, shift = parameters[:, 0], parameters[:, 1], parameters[:, 2:]
         turned = affine.compose(affine.scaling(1 / scale), affine.rotation(angle))
-        matrix = affine.from_pixels(
-            affine.compose(turned, affine.translation(-shift)), self.input_size, self.output_size
-        )
-        return affine.apply(matrix, self.grid(parameters.device))
+        moved = affine.compose(turned, affine.translation(-shift))
+        return affine.from_pixels(moved, self.input_size, self.output_size)

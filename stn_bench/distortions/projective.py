@@ -33,10 +33,17 @@ class Projective(Distortion):
         moves = self.corner_std_pixels * torch.randn(n, 8, generator=generator)
         return torch.cat([scale[:, None], moves], dim=1)
 
-    def points(self, parameters: Tensor) -> Tensor:
-        """Where each pixel looks: (B, H, W, 2)."""
+    def warp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the canvas look: (B, H, W, 2)."""
+        return homography.apply(self._matrix(parameters), points)
+
+    def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Where points of the image come to lie: (B, H, W, 2); out of sight those that no point of the canvas sees."""
+        return homography.apply(homography.invert(self._matrix(parameters)), points)
+
+    def _matrix(self, parameters: Tensor) -> Tensor:
         height, width = self.output_size
         corners = parameters.new_tensor(CORNERS).expand(len(parameters), 4, 2)
         moves = parameters[:, 1:].unflatten(1, (4, 2)) * parameters.new_tensor([2 / width, 2 / height])
         drawn_at = parameters[:, :1, None] * corners + moves  # where on the canvas the corners come to lie
-        return homography.apply(homography.from_corners(drawn_at, corners), self.grid(parameters.device))
+        return homography.from_corners(drawn_at, corners)

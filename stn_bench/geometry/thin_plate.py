@@ -5,6 +5,21 @@ from torch import Tensor
 
 from stn_bench.geometry.affine import combine, homogeneous
 
+NEWTON_STEPS = 5
+"""Of `invert`."""
+
+LONGEST_STEP = 0.25
+"""Of `invert`, in half sides of the image: where a spline folds over, its tangent points far away."""
+
+SMALLEST_AREA = 1e-3
+"""Of `invert`: to how little of its area a spline shrinks a place, at the least, as far as a step is concerned."""
+
+ASTRAY = 5e-3
+"""Of `invert`, in half sides: a search that is further off before its last step, which squares the error, failed."""
+
+AT_ONCE = 4096
+"""Of `invert`: searches done together, so that wild splines do not fill the memory."""
+
 
 def control_grid(rows: int, columns: int) -> Tensor:
     """A regular grid of control points from edge to edge of the image: (rows * columns, 2), row by row, float64."""
@@ -14,12 +29,17 @@ def control_grid(rows: int, columns: int) -> Tensor:
 
 def kernel(points: Tensor, controls: Tensor) -> Tensor:
     """The radial function `r^2 log r^2` of points (..., N, 2) and controls (..., K, 2): (..., N, K); 0 at r = 0."""
-    # |p - c|^2 as one product of (|p|^2, p, 1) with (1, -2c, |c|^2): no (..., N, K, 2) differences in memory
-    left = torch.cat([points.square().sum(-1, keepdim=True), homogeneous(points)], dim=-1)
-    right = torch.cat([torch.ones_like(controls[..., :1]), -2 * controls, controls.square().sum(-1, keepdim=True)], -1)
-    squared = (left @ right.mT).clamp_(min=0)  # rounding may leave it below
+    squared = squared_distances(points, controls)
     # masked before the log: below this r^2 log r^2 is 0 to the dtype's accuracy
     return squared.clamp(min=torch.finfo(squared.dtype).tiny).log().mul_(squared)
+
+
+def squared_distances(points: Tensor, controls: Tensor) -> Tensor:
+    """The squared distances of points (..., N, 2) from controls (..., K, 2): (..., N, K)."""
+    # as one product of (|p|^2, p, 1) with (1, -2c, |c|^2): no (..., N, K, 2) differences in memory
+    left = torch.cat([points.square().sum(-1, keepdim=True), homogeneous(points)], dim=-1)
+    right = torch.cat([torch.ones_like(controls[..., :1]), -2 * controls, controls.square().sum(-1, keepdim=True)], -1)
+    return (left @ right.mT).clamp_(min=0)  # rounding may leave it below
 
 
 def basis(points: Tensor, controls: Tensor) -> Tensor:
@@ -48,13 +68,71 @@ def solve(source: Tensor, target: Tensor) -> Tensor:
 
 
 def evaluate(weights: Tensor, source: Tensor, points: Tensor) -> Tensor:
-    """Move points (H, W, 2) by the splines of `solve`: weights (B, 2, K + 3), source (B, K, 2) -> (B, H, W, 2)."""
+    """Move points (H, W, 2) or (B, H, W, 2) by the splines of `solve` -> (B, H, W, 2).
+
+    `weights` (B, 2, K + 3) are what `solve` gave for control points `source` (B, K, 2).
+    """
     controls = source.shape[-2]
-    flat = points.flatten(0, 1)  # (HW, 2)
+    flat = points.flatten(-3, -2)  # (HW, 2) or (B, HW, 2)
     # the kernel is symmetric: this way round x and y each lie in memory as an image, as `combine` has them
     bent = weights[..., :controls] @ kernel(source, flat)  # (B, 2, HW)
-    bent = bent.unflatten(-1, points.shape[:2]).permute(0, 2, 3, 1)
+    bent = bent.unflatten(-1, points.shape[-3:-1]).permute(0, 2, 3, 1)
     return bent + combine(homogeneous(points), weights[..., controls:])
+
+
+def invert(source: Tensor, target: Tensor, points: Tensor) -> Tensor:
+    """Where the splines that take `source` (B, K, 2) to `target` (B, K, 2) have the values `points` -> (B, H, W, 2).
+
+    `points` (H, W, 2) or (B, H, W, 2). A spline has no closed inverse: Newton's method sets out from the spline fitted
+    the other way, and where that leads astray once more, from the nearest of the points. Where a spline folds over, it
+    has a value several times, and one of these places is found, or none: the result is finite all the same.
+    """
+    weights = solve(source, target)
+    points = points.expand(len(source), -1, -1, -1)
+    wanted = points.flatten(1, 2)  # (B, HW, 2)
+    start = evaluate(solve(target, source), target, points).flatten(1, 2)
+    found, error = _newton(weights, source, wanted, start)
+    astray = (error.abs().amax(dim=-1) > ASTRAY).nonzero()
+    values = evaluate(weights, source, points).flatten(1, 2)
+    for image, pixel in (some.unbind(-1) for some in astray.split(AT_ONCE)):  # each (N,): each point by itself
+        value = wanted[image, pixel, None]  # (N, 1, 2)
+        nearest = torch.cdist(value, values[image])[:, 0].argmin(-1)  # (N,)
+        found[image, pixel] = _newton(weights[image], source[image], value, wanted[image, nearest, None])[0][:, 0]
+    return found.unflatten(1, points.shape[1:3])
+
+
+def _newton(weights: Tensor, source: Tensor, wanted: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Points at which splines have the values `wanted` (B, N, 2), from `start` (B, N, 2); and by how much they missed
+    them one step before.
+    """
+    found, wanted = start.mT, wanted.mT  # (B, 2, N)
+    for _ in range(NEWTON_STEPS):
+        value, along_x, along_y = _tangent(weights, source, found)
+        error = value - wanted
+        determinant = _cross(along_x, along_y)
+        determinant = determinant.abs().clamp(min=SMALLEST_AREA).copysign(determinant)
+        step = torch.cat([_cross(error, along_y), _cross(along_x, error)], dim=1) / determinant
+        length = torch.hypot(step[:, :1], step[:, 1:])  # many times faster than a norm over two numbers
+        found = found - step * (LONGEST_STEP / length.clamp(min=LONGEST_STEP))
+    return found.mT, error.mT
+
+
+def _tangent(weights: Tensor, source: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The values of splines at points (B, 2, N), and their derivatives along x and along y: each (B, 2, N)."""
+    bend, linear, shift = weights[..., :-3], weights[..., -3:-1], weights[..., -1:]
+    squared = squared_distances(source, points.mT).clamp_(min=torch.finfo(points.dtype).tiny)  # (B, K, N)
+    log = squared.log()
+    # r^2 log r^2 has the gradient 2 (p - c) (log r^2 + 1); the weights w of a spline sum to 0, as do their w c
+    pulls = torch.cat([bend, bend * source[..., None, :, 0], bend * source[..., None, :, 1]], dim=1)  # (B, 6, K)
+    sums, sums_x, sums_y = (pulls @ log).chunk(3, dim=1)
+    along_x = linear[..., :1] + 2 * (sums * points[:, :1] - sums_x)
+    along_y = linear[..., 1:] + 2 * (sums * points[:, 1:] - sums_y)
+    return bend @ squared.mul_(log) + linear @ points + shift, along_x, along_y
+
+
+def _cross(left: Tensor, right: Tensor) -> Tensor:
+    """The area that vectors (B, 2, N) span, signed: (B, 1, N)."""
+    return left[:, :1] * right[:, 1:] - left[:, 1:] * right[:, :1]
 
 
 def _system(controls: Tensor) -> Tensor:

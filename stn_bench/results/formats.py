@@ -92,7 +92,7 @@ def json(table: Table) -> str:
         "title": table.spec.title,
         "source": table.spec.source,
         "cells": _tidy(table),
-        "notes": list(table.notes),
+        "notes": [*table.row_notes, *table.notes],
         **({} if table.comparisons is None else {"comparisons": flat(table.comparisons)}),
         "to_fill": fill_commands(table),
     }
@@ -187,7 +187,7 @@ def _notes(table: Table) -> list[str]:
             f"± says how much seeds differ; the choice of test images adds to it: one run with {best.errors} errors "
             f"among {best.images:,} has a 95 % Wilson interval of {low} to {high} %.",
         ]
-    return [*notes, *table.notes]
+    return [*notes, *table.notes[: len(table.spec.notes)], *table.row_notes, *table.notes[len(table.spec.notes) :]]
 
 
 def _tests(table: Table) -> list[str]:
@@ -196,10 +196,10 @@ def _tests(table: Table) -> list[str]:
 
 def _lacks(table: Table) -> list[str]:
     """How many cells are missing."""
-    empty = sum(not cell.runs for cell in table.cells)
-    short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.cells)
-    lacks = [f"a cell marked - has no run, {empty} of {len(table.cells)}"] if empty else []
-    lacks += [f"{short} of {len(table.cells)} have fewer than {table.wanted} runs"] if short else []
+    empty = sum(not cell.runs for cell in table.distinct)
+    short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.distinct)
+    lacks = [f"a cell marked - has no run, {empty} of {len(table.distinct)}"] if empty else []
+    lacks += [f"{short} of {len(table.distinct)} have fewer than {table.wanted} runs"] if short else []
     words = "; ".join(lacks)
     return [f"{words[0].upper()}{words[1:]}. To fill them:"] if words else []
 

@@ -19,8 +19,9 @@ MOST = 3  # commands that a person would type
 class Block:
     """Runs that one command makes: every value of one axis with every value of the others."""
 
+    sweep: str | None  # None: there is none, and the command lists its choices
     recipe: str | None
-    tag: str | None
+    tag: str | None  # None: there is none, or the sweep has it
     seeds: tuple[int, ...]
     model: Names
     transform: Names | None  # None: whatever transforms the sweep has for these models, be it none
@@ -37,22 +38,28 @@ def missing_seeds(cell: Cell, wanted: int = WANTED) -> tuple[int, ...]:
 def fill_commands(table: Table) -> list[str]:
     """The commands that train each missing run of a table once, and no other.
 
-    They narrow the table's sweep, or list choices for a table without one. Of the ways to put cells together axis by
-    axis, the one with the fewest commands is taken. Where that are more than three, one takes their place that spans
-    them all: it makes finished runs of the table, too, which `stn-train` skips.
+    They narrow the sweep of the table or of the row, or list choices where there is none. Of the ways to put cells
+    together axis by axis, the one with the fewest commands is taken. Where that are more than three, those of a sweep
+    give way to one that spans them all: it makes finished runs of the table, too, which `stn-train` skips.
     """
-    cells = [(cell, missing_seeds(cell, table.wanted)) for cell in table.cells]
-    blocks = [_block(cell, seeds) for cell, seeds in cells if seeds]
+    cells = [(cell, missing_seeds(cell, table.wanted)) for cell in table.distinct]
+    blocks = [_block(cell, seeds, table) for cell, seeds in cells if seeds]
     ways = [_joined(blocks, order, table) for order in itertools.permutations(AXES)]
     few = min(ways, key=len)
-    if table.spec.sweep and len(few) > MOST and len({(block.recipe, block.tag) for block in few}) == 1:
-        few = [_around(few)]
+    if len(few) > MOST:
+        sweeps = dict.fromkeys(block.sweep for block in few)
+        few = [block for sweep in sweeps for block in _spanned([block for block in few if block.sweep == sweep])]
     return [_command(block, table) for block in few]
 
 
-def _block(cell: Cell, seeds: tuple[int, ...]) -> Block:
-    chosen = cell.choices
-    return Block(chosen["recipe"], chosen["tag"], seeds, (chosen["model"],), (chosen["transform"],), (chosen["data"],))
+def _block(cell: Cell, seeds: tuple[int, ...], table: Table) -> Block:
+    chosen, sweep = cell.choices, _sweep(cell, table)
+    tag = None if sweep and "tag" in cell.row.match else chosen["tag"]
+    return Block(sweep, chosen["recipe"], tag, seeds, (chosen["model"],), (chosen["transform"],), (chosen["data"],))
+
+
+def _sweep(cell: Cell, table: Table) -> str | None:
+    return cell.row.sweep or table.spec.sweep
 
 
 def _joined(blocks: Sequence[Block], order: Sequence[str], table: Table) -> list[Block]:
@@ -66,15 +73,22 @@ def _joined(blocks: Sequence[Block], order: Sequence[str], table: Table) -> list
             {axis: _union(getattr(block, axis) for block in group)} for group in groups.values()
         )
         blocks = [replace(like, **values) for like, values in zip(groups, joined, strict=True)]
-        if axis == "transform" and table.spec.sweep:
+        if axis == "transform":
             blocks = [
                 replace(block, transform=None) if _has_all_transforms(block, table) else block for block in blocks
             ]
     return list(blocks)
 
 
+def _spanned(blocks: list[Block]) -> list[Block]:
+    """Blocks of one sweep, put into a single one where they have one recipe and tag; without a sweep, as they are."""
+    if blocks[0].sweep is None or len({(block.recipe, block.tag) for block in blocks}) > 1:
+        return blocks
+    return [_around(blocks)]
+
+
 def _around(blocks: Sequence[Block]) -> Block:
-    """The smallest block that holds all of these, which have one recipe and tag."""
+    """The smallest block that holds all of these, which have one sweep, recipe and tag."""
     values: dict[str, Any] = {axis: _union(getattr(block, axis) for block in blocks) for axis in AXES}
     if None in (values["transform"] or ()):  # a model without one is among them, and a transform would rule it out
         values["transform"] = None
@@ -87,16 +101,21 @@ def _union(values: Iterable[Names | None]) -> Names | None:
 
 
 def _has_all_transforms(block: Block, table: Table) -> bool:
-    of_models = {cell.choices["transform"] for cell in table.cells if cell.choices["model"] in block.model}
-    return block.transform is not None and of_models == set(block.transform)
+    of_models = {cell.choices["transform"] for cell in _cells(block, table) if cell.choices["model"] in block.model}
+    return block.sweep is not None and block.transform is not None and of_models == set(block.transform)
+
+
+def _cells(block: Block, table: Table) -> list[Cell]:
+    """The cells that the block's sweep fills."""
+    return [cell for cell in table.cells if _sweep(cell, table) == block.sweep]
 
 
 def _command(block: Block, table: Table) -> str:
-    sweep = table.spec.sweep
+    sweep = block.sweep
     words = ["stn-train", *([f"sweep={sweep}"] if sweep else [])]
     for axis in AXES:
         values = getattr(block, axis)
-        everything = {cell.choices[axis] for cell in table.cells}
+        everything = {cell.choices[axis] for cell in _cells(block, table)}
         if values is not None and any(values) and not (sweep and set(values) == everything):
             words.append(f"{axis}={','.join(filter(None, values))}")
     words += [f"{key}={value}" for key, value in (("recipe", block.recipe), ("tag", block.tag)) if value is not None]

@@ -10,6 +10,7 @@ from stn_bench.errors import UserError
 from stn_bench.results.record import Choices
 
 GROUPS = tuple(Choices.__annotations__)  # the config groups that rows and columns can match on
+ROW_OPTIONS = ("transform_label", "published", "sweep", "spans", "note")
 NEEDED = ("data", "model", "transform")  # without one of these a cell would average over different things
 
 
@@ -27,12 +28,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row's labels, what its runs have chosen, and one published error per column: a fraction or None."""
+    """A row's labels, what its runs have chosen, and one published error per column: a fraction or None.
+
+    A row may have a sweep of its own, which sets the tag that the row matches on. One that `spans` the columns shows
+    the same runs in all of them, whatever the columns match on.
+    """
 
     label: str
     transform_label: str
     match: Mapping[str, str | None]
     published: tuple[float | None, ...]
+    sweep: str | None = None
+    spans: bool = False
+    note: str | None = None  # shown below the table where the row is shown
+
+    def match_in(self, column: Column) -> Mapping[str, str | None]:
+        """What the runs in a cell of this row have chosen."""
+        return self.match if self.spans else {**self.match, **column.match}
 
     @property
     def name(self) -> str:
@@ -86,13 +98,16 @@ def parse_spec(text: str, name: str) -> TableSpec:
     rows = []
     for i, entry in enumerate(_list(content["rows"], f"{at}, rows"), start=1):
         place = f"{at}, row {i}"
-        entry = _mapping(entry, place, required=("label", "match"), optional=("transform_label", "published"))
+        entry = _mapping(entry, place, required=("label", "match"), optional=ROW_OPTIONS)
         rows.append(
             Row(
                 label=_text(entry["label"], place),
                 transform_label=_text(entry.get("transform_label", ""), place),
                 match=_match(entry, place),
                 published=_published(entry.get("published", [None] * len(columns)), len(columns), place),
+                sweep=None if entry.get("sweep") is None else _text(entry["sweep"], place),
+                spans=_switch(entry.get("spans", False), f"{place}, spans"),
+                note=None if entry.get("note") is None else _text(entry["note"], place),
             )
         )
         for column in columns:
@@ -131,6 +146,12 @@ def _text(value: Any, place: str) -> str:
     return value
 
 
+def _switch(value: Any, place: str) -> bool:
+    if not isinstance(value, bool):
+        raise SpecError(f"{place}: expected true or false, found {value!r}")
+    return value
+
+
 def _match(entry: dict[str, Any], place: str) -> dict[str, str | None]:
     match = _mapping(entry["match"], f"{place}, match", optional=GROUPS)
     return {group: None if value is None else _text(value, f"{place}, match") for group, value in match.items()}
@@ -166,9 +187,12 @@ def _comparisons(entries: Any, rows: Sequence[str], at: str) -> tuple[Comparison
 
 
 def _check_cell(row: Row, column: Column, place: str) -> None:
-    if both := sorted(row.match.keys() & column.match.keys()):
-        raise SpecError(f"{place} and column {column.label} both match on {', '.join(both)}: leave it to one of them")
-    if missing := [group for group in NEEDED if group not in {**row.match, **column.match}]:
+    if not row.spans and (both := sorted(row.match.keys() & column.match.keys())):
+        raise SpecError(
+            f"{place} and column {column.label} both match on {', '.join(both)}: leave it to one of them "
+            "(or spans: true, for a row that has the same runs in every column)"
+        )
+    if missing := [group for group in NEEDED if group not in row.match_in(column)]:
         raise SpecError(
             f"{place} and column {column.label} do not say which {', '.join(missing)}: "
             "add it to a match (transform: null for a model without one)"

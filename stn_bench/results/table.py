@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from stn_bench.errors import UserError
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
 from stn_bench.results.statistics import mean, sample_sd
@@ -17,6 +18,12 @@ PREFERRED_RECIPE = "fast"  # shown where runs of several recipes exist and none 
 WANTED = 3  # runs of a cell
 # where a run was made, not what it was: these config keys may differ between the runs of a cell
 NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "data.folder"})
+
+ADDED_LATER = {"data.undone": "False"}  # keys that older records lack, and what their runs did
+
+
+class TagOfRow(UserError, ValueError):
+    """A tag that was asked for in the whole table, but is one that a row has for itself."""
 
 
 @dataclass(frozen=True)
@@ -67,48 +74,63 @@ class Table:
         """All cells, row by row."""
         return tuple(cell for row in self.rows for cell in row)
 
+    @property
+    def distinct(self) -> tuple[Cell, ...]:
+        """All cells, but of those with the same runs, as in a row that spans the columns, the first one only."""
+        return tuple({tuple(sorted(cell.choices.items())): cell for cell in reversed(self.cells)}.values())[::-1]
+
+    @property
+    def row_notes(self) -> tuple[str, ...]:
+        """The notes of the rows, each once."""
+        return tuple(dict.fromkeys(row[0].row.note for row in self.rows if row and row[0].row.note))
+
 
 def build_table(
     spec: TableSpec, records: Sequence[RunRecord], recipe: str | None = None, tag: str | None = None
 ) -> Table:
     """Sort the runs that were evaluated on the test set into cells; the order of `records` does not matter.
 
-    Runs with a tag count only where that tag is asked for. Recipes are never mixed: without `recipe` the runs of
-    `fast` are taken if there are any, and a note names the others. A seed counts once per cell. Runs of one cell
-    whose configs differ in more than the seed are noted by the keys that differ.
+    Runs with a tag count only where that tag is asked for, here or by a row for itself. Recipes are never mixed:
+    without `recipe` the runs of `fast` are taken if there are any, and a note names the others. A seed counts once per
+    cell. Runs of one cell whose configs differ in more than the seed are noted by the keys that differ.
+    Raises `TagOfRow` for a tag that a row has for itself.
     """
-    matches = [{**row.match, **column.match} for row in spec.rows for column in spec.columns]
+    matches = [row.match_in(column) for row in spec.rows for column in spec.columns]
+    if tag is not None and (rows_of_tag := [row.name for row in spec.rows if row.match.get("tag") == tag]):
+        raise TagOfRow(f"runs with the tag {tag} are those of {', '.join(rows_of_tag)}: ask for the table without it")
     of_table = [run for run in records if any(_in_cell(run, match) for match in matches)]
     on_test = [run for run in of_table if run.evaluated_on == "test"]
     free = [{"tag": tag, **match} for match in matches if "recipe" not in match]
     recipes = {run.choices["recipe"] for run in on_test if any(_in_cell(run, match) for match in free)}
     if recipe is None:
         recipe = min(recipes, key=lambda name: (name != PREFERRED_RECIPE, name), default=None)
-    notes = [*spec.notes, *_left_out(of_table, recipes, recipe, tag)]
+    tags = {tag, *(match.get("tag") for match in matches)}
+    notes = [*spec.notes, *_left_out(of_table, recipes, recipe, tags)]
     rows = []
     remarks: dict[str, list[str]] = {}  # each with the cells that it is about
     for row in spec.rows:
         cells = []
         for column, published in zip(spec.columns, row.published, strict=True):
-            choices = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag, **row.match, **column.match}
+            choices = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag, **row.match_in(column)}
             runs, twice = _one_per_seed([run for run in on_test if _in_cell(run, choices)])
             for remark in twice + _differences(runs):
-                remarks.setdefault(remark, []).append(f"{row.name} on {column.label}")
+                remarks.setdefault(remark, []).append(row.name if row.spans else f"{row.name} on {column.label}")
             cells.append(Cell(row, column, choices, published, tuple(runs)))
         rows.append(tuple(cells))
-    notes += [f"{_first(places, 3)}: {remark}" for remark, places in remarks.items()]
+    notes += [f"{_first(list(dict.fromkeys(places)), 3)}: {remark}" for remark, places in remarks.items()]
     return Table(spec, recipe, tag, tuple(rows), tuple(notes))
 
 
 def with_runs(table: Table) -> Table:
     """The same table without the rows and the columns that have no run at all; one run fills a cell of it."""
-    kept = [cell.column for cell in table.cells if cell.runs]
+    kept = [cell.column for cell in table.cells if cell.runs and not cell.row.spans] or table.spec.columns
     rows = tuple(tuple(cell for cell in row if cell.column in kept) for row in table.rows if any(c.runs for c in row))
-    shown = sum(map(len, rows))
-    if shown == len(table.cells):
+    shown = replace(table, rows=rows, wanted=1)
+    if len(shown.cells) == len(table.cells):
         return table
-    note = f"Rows and columns without a run are left out: {shown} of {len(table.cells)} cells are shown."
-    return replace(table, rows=rows, notes=(*table.notes, note), wanted=1)
+    counts = f"{len(shown.distinct)} of {len(table.distinct)}"
+    note = f"Rows and columns without a run are left out: {counts} cells are shown."
+    return replace(shown, notes=(*table.notes, note))
 
 
 def _in_cell(run: RunRecord, choices: Mapping[str, str | None]) -> bool:
@@ -116,13 +138,15 @@ def _in_cell(run: RunRecord, choices: Mapping[str, str | None]) -> bool:
     return all(made[group] == value for group, value in choices.items())
 
 
-def _left_out(of_table: Sequence[RunRecord], recipes: set[str], recipe: str | None, tag: str | None) -> list[str]:
+def _left_out(
+    of_table: Sequence[RunRecord], recipes: set[str], recipe: str | None, shown_tags: Set[str | None]
+) -> list[str]:
     """Notes on runs of this table that are not in it, and how to see them."""
     notes = []
     if others := [f"`--recipe {name}`" for name in sorted(recipes - {recipe})]:
         shown = f"Only runs of recipe {recipe} are shown" if recipe in recipes else f"No run has recipe {recipe}"
         notes.append(f"{shown}; see others with {' or '.join(others)}.")
-    tags = {run.choices["tag"] or "" for run in of_table if run.evaluated_on == "test"} - {tag, ""}
+    tags = {run.choices["tag"] or "" for run in of_table if run.evaluated_on == "test"} - {*shown_tags, ""}
     if others := [f"`--tag {name}`" for name in sorted(tags)]:
         notes.append(f"Runs with another tag are left out; see them with {' or '.join(others)}.")
     if validated := sum(run.evaluated_on != "test" for run in of_table):
@@ -165,7 +189,7 @@ def _first(names: Sequence[str], most: int) -> str:
 
 def _settings(run: RunRecord) -> dict[str, str]:
     """What must agree between the runs of a cell: values as text by dotted key."""
-    flat = {"images": str(run.images), "data_sha256": run.data_sha256[:12]}
+    flat = {"images": str(run.images), "data_sha256": run.data_sha256[:12], **ADDED_LATER}
 
     def add(prefix: str, part: Mapping[str, Any]) -> None:
         for name, value in part.items():

@@ -80,6 +80,13 @@ def test_another_config_is_refused_by_the_keys_that_differ(folder, config, words
     )
 
 
+def test_a_run_from_before_data_could_be_undone_is_one_of_data_that_is_not(folder):
+    assert is_finished(folder, changed(data__undone=False)) is True
+    assert fingerprint(changed(data__undone=False)) == fingerprint(CONFIG)
+    with pytest.raises(FolderTaken, match=r"data\.undone \(there None, now True\)"):
+        is_finished(folder, changed(data__undone=True))
+
+
 def test_a_key_that_is_gone_is_a_difference(folder):
     config = changed()
     del config["recipe"]["steps"]

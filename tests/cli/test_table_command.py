@@ -51,15 +51,41 @@ def test_the_runs_of_the_default_folder_fill_table_1(tmp_path, capsys):
     assert main([]) == 0
     out, err = capsys.readouterr()
     assert "arXiv:1506.02025, Table 1" in out
-    assert "| CNN     | -           | ours  | 1.31 (1) |" in out
+    assert "| CNN        | -           | ours  | 1.31 (1) |" in out
     assert err == ""
+
+
+def test_bounds_stand_below_the_published_rows_without_a_line_of_the_papers(tmp_path, capsys):
+    leave_run(tmp_path / "outputs/runs", data="none")
+    leave_run(tmp_path / "outputs/runs", data="e", tag="oracle")
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    lines = [[word.strip() for word in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]
+    assert lines[-4:] == [
+        ["FCN oracle", "-", "ours", "-", "-", "-", "-"],
+        ["CNN oracle", "-", "ours", "-", "-", "-", "1.31 (1)"],
+        ["FCN floor", "-", "ours", "-", "-", "-", "-"],
+        ["CNN floor", "-", "ours", *["1.31 (1)"] * 4],
+    ]
+    assert "A cell marked - has no run, 40 of 42; 2 of 42 have fewer than 3 runs." in out
+    assert "another tag" not in out
+    assert out.endswith("      stn-train sweep=distorted_mnist recipe=fast\n      stn-train sweep=bounds recipe=fast\n")
+
+
+def test_a_tag_that_rows_have_for_themselves_is_one_sentence(tmp_path, capsys):
+    leave_run(tmp_path / "outputs/runs", tag="oracle")
+    assert main(["--tag", "oracle"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "stn-table: runs with the tag oracle are those of FCN oracle, CNN oracle: ask for the table without it\n",
+    )
 
 
 def test_before_the_first_run_the_published_numbers_are_shown_and_stderr_says_so(capsys):
     assert main([]) == 0
     out, err = capsys.readouterr()
     assert "| paper | 2.1 | 5.2   | 3.1 | 3.2 |" in out
-    assert "stn-train sweep=distorted_mnist" in out
+    assert "stn-train sweep=distorted_mnist\n      stn-train sweep=bounds\n" in out
     assert err == "stn-table: no run in outputs/runs counts in this table; every cell is missing\n"
 
 
@@ -198,7 +224,7 @@ def test_the_comparisons_are_tested_on_request(tmp_path, capsys):
     assert main(["--runs", "runs", "--tests"]) == 0
     assert "- R, ST-CNN: Aff and CNN are not told apart (0.00 fewer, p = 1)." in capsys.readouterr().out
     assert main(["--runs", "runs", "--tests", "--format", "csv"]) == 0
-    assert "\nR,ST-CNN Aff,CNN,,1,0.0,1,200,0.0,1.0,1.0,,,\n" in capsys.readouterr().out
+    assert "\nR,ST-CNN Aff,CNN,CNN oracle,1,0.0,1,200,0.0,1.0,1.0,,,\n" in capsys.readouterr().out
 
 
 def test_what_cannot_be_tested_is_told_where_a_csv_has_no_place_for_it(tmp_path, capsys):
@@ -222,7 +248,7 @@ def test_a_figure_is_drawn_beside_the_table(tmp_path, capsys):
     leave_run(tmp_path / "runs")
     assert main(["--runs", "runs", "--figure", "figure.svg"]) == 0
     assert "<svg" in (tmp_path / "figure.svg").read_text(encoding="utf-8")
-    assert "| CNN     | -           | ours  | 1.31 (1) |" in capsys.readouterr().out
+    assert "| CNN        | -           | ours  | 1.31 (1) |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["figure.gif", "no/such/folder.png"])

@@ -89,6 +89,20 @@ def test_a_run_leaves_its_record_predictions_weights_and_config(stn_train):
     assert f"{100 * record.error:.2f} %" in said.err.splitlines()[-1]
 
 
+def test_a_run_on_undone_digits_sees_them_at_their_own_size_and_learns_faster(stn_train):
+    words = (*SMOKE, "model=fcn", "data=rts", "data.validation=1000")
+    said = stn_train(*words), stn_train(*words, "data.undone=true", "tag=oracle")
+    assert [one.code for one in said] == [0, 0], said
+    distorted, undone = (
+        read_record(Path(f"outputs/runs/rts/fcn-plain/smoke/seed1{tag}/result.json")) for tag in ("", "-oracle")
+    )
+    assert undone.config["data"]["undone"] is True
+    assert undone.choices["tag"] == "oracle"
+    model, _ = rebuilt(Path("outputs/runs/rts/fcn-plain/smoke/seed1-oracle"))
+    assert model(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
+    assert undone.error < distorted.error - 0.2
+
+
 def test_a_run_with_a_transformer_leaves_its_theta_and_a_picture_too(stn_train):
     said = stn_train(*SMOKE, "model=fcn_stn", "transform=tps", "data.validation=1000", "recipe.precision=fp32")
     assert said.code == 0, said.err
@@ -366,6 +380,16 @@ def test_a_sweep_by_name_is_narrowed_by_choices(stn_train, few_files):
     assert said.code == 0, said.err
     assert [str(path.parent) for path in Path().rglob("result.json")] == ["outputs/runs/r/fcn_stn-tps/smoke/seed2"]
     assert read_record(next(Path().rglob("result.json"))).choices["recipe"] == "smoke"
+
+
+def test_the_sweep_of_bounds_tags_the_runs_on_undone_digits_and_no_others(stn_train, few_files):
+    said = stn_train(*SMOKE, "sweep=bounds", "model=fcn", "data=e,none", "seed=2", IN_THIS_PROCESS)
+    assert said.code == 0, said.err
+    records = [read_record(path) for path in sorted(Path().rglob("result.json"))]
+    assert [(str(record.folder), record.choices["tag"], record.config["data"]["undone"]) for record in records] == [
+        ("outputs/runs/e/fcn-plain/smoke/seed2-oracle", "oracle", True),
+        ("outputs/runs/none/fcn-plain/smoke/seed2", None, False),
+    ]
 
 
 def test_a_sweep_of_which_nothing_is_left_is_an_error(stn_train):

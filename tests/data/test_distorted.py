@@ -149,6 +149,33 @@ def test_the_shape_and_classes_are_told():
     assert data.sha256 == small_mnist().sha256
 
 
+@every_distortion
+def test_what_is_undone_has_the_draws_of_what_is_not_and_the_size_of_the_digits(distortion):
+    distorted_ones, undone = digits(distortion()), digits(distortion(), undone=True)
+    assert undone.image_shape == (1, 28, 28)
+    for found, expected in zip(undone.draw_epoch(1, 5), distorted_ones.draw_epoch(1, 5), strict=True):
+        assert torch.equal(found, expected)
+    assert torch.equal(undone.evaluation_parameters, distorted_ones.evaluation_parameters)
+    for batches in ("training_batches", "evaluation_batches"):
+        words = (3, 7, 16) if batches == "training_batches" else (16,)
+        (images, labels), (canvases, same) = (next(getattr(d, batches)(*words)) for d in (undone, distorted_ones))
+        assert images.shape == (16, *undone.image_shape)
+        assert canvases.shape == (16, *distorted_ones.image_shape)
+        assert torch.equal(labels, same)
+
+
+@every_distortion
+def test_what_is_undone_is_the_distorted_image_read_at_the_inverse(distortion):
+    distorted_ones, undone = digits(distortion()), digits(distortion(), undone=True)
+    canvases, images = (images_of(data.evaluation_batches(TEST)) for data in (distorted_ones, undone))
+    expected = distorted_ones.distortion.undo(canvases, distorted_ones.evaluation_parameters)
+    torch.testing.assert_close(images, expected, rtol=0, atol=0)
+    order, parameters = undone.draw_epoch(4, 2)
+    canvases = images_of(distorted_ones.training_batches(4, 2, TRAIN))
+    expected = distorted_ones.distortion.undo(canvases, parameters[order])
+    torch.testing.assert_close(images_of(undone.training_batches(4, 2, TRAIN)), expected, rtol=0, atol=0)
+
+
 def test_the_evaluation_set_is_the_same_for_all_seeds_and_settings():
     first, second = digits(), digits(fresh=False)
     list(first.training_batches(seed=1, epoch=3, batch_size=10))

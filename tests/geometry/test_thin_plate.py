@@ -79,6 +79,35 @@ def test_splines_of_each_image_hit_their_control_points():
         torch.testing.assert_close(hit, target[one, None], rtol=0, atol=1e-11)
 
 
+def test_points_of_each_image_are_moved_as_shared_ones():
+    source = CONTROLS + 0.1 * random(3, 16, 2)
+    weights = thin_plate.solve(source, CONTROLS.expand(3, -1, -1))
+    own = thin_plate.evaluate(weights, source, GRID.expand(3, -1, -1, -1))
+    torch.testing.assert_close(own, thin_plate.evaluate(weights, source, GRID), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("points", [GRID, GRID.expand(20, -1, -1, -1) + 0.01 * random(20, 1, 1, 2)], ids=["one", "own"])
+def test_the_inverse_of_a_spline_finds_where_it_has_its_values(points):
+    source, target = CONTROLS + 0.05 * random(20, 16, 2), CONTROLS + 0.05 * random(20, 16, 2, seed=2)
+    found = thin_plate.invert(source, target, points)
+    values = thin_plate.evaluate(thin_plate.solve(source, target), source, found)
+    torch.testing.assert_close(values, points.expand_as(values), rtol=0, atol=1e-11)
+
+
+def test_the_inverse_of_a_spline_is_searched_for_from_a_second_start_where_the_first_leads_astray(monkeypatch):
+    source, target = CONTROLS + 0.2 * random(20, 16, 2), CONTROLS.expand(20, -1, -1)
+    weights = thin_plate.solve(source, target)
+
+    def share_found():
+        values = thin_plate.evaluate(weights, source, thin_plate.invert(source, target, GRID))
+        return ((values - GRID).norm(dim=-1) < 1e-3).double().mean()
+
+    twice = share_found()
+    monkeypatch.setattr(thin_plate, "ASTRAY", float("inf"))
+    assert share_found() < twice - 0.01
+    assert twice > 0.98
+
+
 def test_shared_points_and_each_images_own_have_the_same_basis():
     own = thin_plate.basis(GRID.expand(2, -1, -1, -1), CONTROLS)
     torch.testing.assert_close(own, thin_plate.basis(GRID, CONTROLS).expand_as(own), rtol=0, atol=1e-13)

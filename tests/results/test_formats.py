@@ -146,6 +146,28 @@ def test_a_note_of_the_table_is_shown_below_it(spec, make_record, write):
     assert text.index("An aside.") > text.index("ST-CNN")
 
 
+@pytest.mark.parametrize("write", [formats.markdown, formats.latex, formats.json])
+def test_the_note_of_a_row_is_told_once_and_only_where_one_of_its_rows_is_shown(make_record, write):
+    noted = SPEC + "".join(
+        f"  - {{label: {name}, match: {{model: {name}, transform: null}}, note: Two of a kind.}}\n"
+        for name in ("A", "B")
+    )
+    table = build_table(parse_spec(noted, "small"), [make_record()])
+    assert write(table).count("Two of a kind.") == 1
+    assert "Two of a kind." not in write(with_runs(table))
+
+
+def test_a_row_that_nothing_was_published_for_has_no_line_of_the_papers(make_record):
+    floor = "  - {label: Floor, match: {model: cnn, transform: null, data: none}, sweep: floors, spans: true}\n"
+    table = build_table(parse_spec(SPEC + floor, "small"), [make_record(data="none", errors=60)])
+    lines = formats.markdown(table).splitlines()
+    (at,) = (i for i, line in enumerate(lines) if line.startswith("| Floor"))
+    assert lines[at].split("|")[3:] == [" ours  ", " 0.60 (1) ", " 0.60 (1) ", ""]
+    assert lines[at + 1] == ""
+    assert "- A cell marked - has no run, 4 of 5; 1 of 5 have fewer than 3 runs. To fill them:" in lines
+    assert lines[-1] == "      stn-train sweep=floors recipe=fast seed=2,3"
+
+
 @pytest.mark.parametrize(
     ("errors", "published", "bold"),
     [

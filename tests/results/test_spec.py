@@ -27,6 +27,16 @@ def test_a_row_without_published_numbers_has_none_in_every_column(content):
     assert parse_spec(yaml.safe_dump(content), "small").rows[0].published == (None, None)
 
 
+def test_a_row_that_spans_the_columns_says_itself_what_its_runs_chose(content):
+    match = {"model": "cnn", "transform": None, "data": "none"}
+    content["rows"].append({"label": "Floor", "match": match, "spans": True, "sweep": "bounds"})
+    spec = parse_spec(yaml.safe_dump(content), "small")
+    plain, floor = spec.rows
+    assert [plain.match_in(column)["data"] for column in spec.columns] == ["r", "e"]
+    assert [floor.match_in(column) for column in spec.columns] == [match, match]
+    assert (plain.sweep, floor.sweep) == (None, "bounds")
+
+
 @pytest.mark.parametrize(
     ("label", "transform_label", "name"), [("ST-CNN", "TPS", "ST-CNN TPS"), ("CNN", "-", "CNN"), ("CNN", "", "CNN")]
 )
@@ -48,6 +58,9 @@ def test_a_row_is_called_by_its_labels_without_the_dash(content, label, transfor
         (["rows", 0], {"match": {"model": "cnn"}}, "row 1 and column R do not say which transform"),
         (["rows", 0, "match"], {"modle": "cnn"}, "row 1, match: unknown key modle; there are model, transform"),
         (["rows", 0, "match"], {"data": "r"}, "row 1 and column R both match on data"),
+        (["rows", 0], {"spans": True}, "row 1 and column R do not say which data"),
+        (["rows", 0], {"spans": "yes"}, "row 1, spans: expected true or false, found 'yes'"),
+        (["rows", 0], {"sweep": 3}, "row 1: expected text, found 3"),
         (["columns", 1, "match"], {"data": 2}, "column 2, match: expected text, found 2"),
     ],
 )

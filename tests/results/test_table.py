@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from stn_bench.results.spec import parse_spec
-from stn_bench.results.table import build_table, with_runs
+from stn_bench.results.table import TagOfRow, build_table, with_runs
 
 SMALL = """
 title: Errors
@@ -202,7 +202,8 @@ def test_a_table_with_a_run_in_every_row_and_column_is_left_as_it_is(spec, make_
 def test_the_published_table_is_table_1_of_the_paper():
     spec = parse_spec(files("stn_bench.configs").joinpath("table/distorted_mnist.yaml").read_text(), "distorted_mnist")
     assert [column.label for column in spec.columns] == ["R", "RTS", "P", "E"]
-    assert {row.name: [round(100 * error, 6) for error in row.published] for row in spec.rows} == {
+    published = {row.name: row.published for row in spec.rows if any(row.published)}
+    assert {name: [round(100 * error, 6) for error in errors] for name, errors in published.items()} == {
         "FCN": [2.1, 5.2, 3.1, 3.2],
         "CNN": [1.2, 0.8, 1.5, 1.4],
         "ST-FCN Aff": [1.2, 0.8, 1.5, 2.7],
@@ -212,6 +213,95 @@ def test_the_published_table_is_table_1_of_the_paper():
         "ST-CNN Proj": [0.8, 0.6, 0.8, 1.3],
         "ST-CNN TPS": [0.7, 0.5, 0.8, 1.1],
     }
+
+
+BOUNDED = """
+title: Errors
+source: me
+sweep: cells
+columns:
+  - {label: R, match: {data: r}}
+  - {label: E, match: {data: e}}
+rows:
+  - {label: CNN, match: {model: cnn, transform: null}}
+  - {label: CNN oracle, match: {model: cnn, transform: null, tag: oracle}, sweep: bounds}
+  - {label: CNN floor, match: {model: cnn, transform: null, data: none, tag: null}, sweep: bounds, spans: true}
+"""
+
+
+@pytest.fixture
+def bounded():
+    return parse_spec(BOUNDED, "bounded")
+
+
+def test_a_row_with_a_tag_of_its_own_has_the_runs_with_that_tag_and_they_are_not_said_to_be_left_out(
+    bounded, make_record
+):
+    runs = [make_record(seed=1), make_record(seed=2, tag="oracle"), make_record(seed=3, tag="wide")]
+    table = build_table(bounded, runs)
+    assert seeds_of(table) == [[(1,), ()], [(2,), ()], [(), ()]]
+    assert table.notes == ("Runs with another tag are left out; see them with `--tag wide`.",)
+    table = build_table(bounded, runs, tag="wide")
+    assert seeds_of(table) == [[(3,), ()], [(2,), ()], [(), ()]]
+    assert table.notes == ()
+
+
+def test_a_tag_that_a_row_has_for_itself_is_not_asked_for_in_the_others(bounded, make_record):
+    with pytest.raises(TagOfRow, match="runs with the tag oracle are those of CNN oracle: ask for the table without"):
+        build_table(bounded, [make_record(tag="oracle")], tag="oracle")
+
+
+def test_a_row_that_spans_the_columns_has_its_runs_in_each_and_counts_as_one_cell(bounded, make_record):
+    table = build_table(bounded, [make_record(data="none", seed=seed) for seed in (1, 2)])
+    assert seeds_of(table)[2] == [(1, 2), (1, 2)]
+    assert len(table.cells) == 6
+    assert [(cell.row.name, cell.column.label) for cell in table.distinct] == [
+        ("CNN", "R"),
+        ("CNN", "E"),
+        ("CNN oracle", "R"),
+        ("CNN oracle", "E"),
+        ("CNN floor", "R"),
+    ]
+
+
+def test_a_remark_on_a_row_that_spans_the_columns_is_made_once(bounded, make_record):
+    runs = [make_record(data="none", seed=seed, config={"lr": seed}) for seed in (1, 2)]
+    assert build_table(bounded, runs).notes == (
+        "CNN floor: the mean mixes runs that differ in more than the seed: `lr` (1, 2).",
+    )
+
+
+def test_a_row_that_spans_the_columns_keeps_none_that_has_no_other_run(bounded, make_record):
+    table = with_runs(build_table(bounded, [make_record(data="none"), make_record(data="e")]))
+    assert [[(cell.row.name, cell.column.label) for cell in row] for row in table.rows] == [
+        [("CNN", "E")],
+        [("CNN floor", "E")],
+    ]
+    assert table.notes == ("Rows and columns without a run are left out: 2 of 5 cells are shown.",)
+    alone = with_runs(build_table(bounded, [make_record(data="none")]))
+    assert [[(cell.row.name, cell.column.label) for cell in row] for row in alone.rows] == [
+        [("CNN floor", "R"), ("CNN floor", "E")]
+    ]
+
+
+def test_a_recipe_chooses_the_runs_of_bounds_too(bounded, make_record):
+    runs = [
+        make_record(data=data, tag=tag, recipe=recipe)
+        for data, tag in (("none", None), ("r", "oracle"))
+        for recipe in ("fast", "paper")
+    ]
+    table = build_table(bounded, runs, recipe="paper")
+    assert {run.choices["recipe"] for cell in table.cells for run in cell.runs} == {"paper"}
+    assert seeds_of(table)[1:] == [[(1,), ()], [(1,), (1,)]]
+    assert table.notes == ("Only runs of recipe paper are shown; see others with `--recipe fast`.",)
+
+
+def test_a_run_from_before_data_could_be_undone_does_not_differ_from_one_of_data_that_are_not(spec, make_record):
+    configs = [{"data": {"fresh": True}}, {"data": {"fresh": True, "undone": False}}]
+    runs = [make_record(seed=seed, config=config) for seed, config in enumerate(configs)]
+    assert build_table(spec, runs).notes == ()
+    (note,) = build_table(spec, [*runs, make_record(seed=3, config={"data": {"fresh": True, "undone": True}})]).notes
+    assert "`data.undone` (False, True)" in note
 
 
 def test_every_choice_that_a_table_matches_on_is_one_of_the_command_line():
