@@ -7,10 +7,28 @@ from torch import Tensor, nn
 from stn_bench.models.stage import ConvolutionStage
 
 
-class FullyConnectedLocaliser(nn.Sequential):
-    """Fully connected layers with ReLUs: images (B, C, H, W) to features (B, `features`). The paper's: three of 32."""
+def initialise(localiser: nn.Module, initialisation: str) -> None:
+    """Draw the weights of a localiser: "he" (He et al. 2015: normal, features as large as the image), or "torch", each
+    layer's own, under which features shrink from layer to layer and theta learns more slowly. Raises ValueError.
+    """
+    if initialisation not in ("he", "torch"):
+        raise ValueError(f"initialisation={initialisation!r} is not known: use he or torch")
+    for layer in localiser.modules():
+        if initialisation == "he" and isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
-    def __init__(self, image_shape: tuple[int, int, int], units: Sequence[int] = (32, 32, 32)) -> None:
+
+class FullyConnectedLocaliser(nn.Sequential):
+    """Fully connected layers with ReLUs: images (B, C, H, W) to features (B, `features`). The paper's: three of 32.
+
+    `initialisation`: of the weights, see `initialise`; the paper does not say.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], units: Sequence[int] = (32, 32, 32), initialisation: str = "he"
+    ) -> None:
         channels, height, width = image_shape
         layers: list[nn.Module] = [nn.Flatten()]
         inputs = channels * height * width
@@ -19,18 +37,22 @@ class FullyConnectedLocaliser(nn.Sequential):
             inputs = outputs
         super().__init__(*layers)
         self.features = inputs
+        initialise(self, initialisation)
 
 
 class ConvolutionalLocaliser(nn.Module):
     """2x down-sampling - conv 5x5 - pool - conv 5x5 - fully connected: images (B, C, H, W) to (B, `features`).
 
-    `filters` filters in each convolution, ReLUs after each layer. The paper's: 20 everywhere.
+    `filters` filters in each convolution, ReLUs after each layer. The paper's: 20 everywhere. `initialisation`: of the
+    weights, see `initialise`; the paper does not say.
     Raises ValueError for images too small for it.
     """
 
     kernel_size = 5
 
-    def __init__(self, image_shape: tuple[int, int, int], filters: int = 20, features: int = 20) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], filters: int = 20, features: int = 20, initialisation: str = "he"
+    ) -> None:
         super().__init__()
         channels, *size = image_shape
         shrink = self.kernel_size - 1
@@ -42,6 +64,7 @@ class ConvolutionalLocaliser(nn.Module):
         self.conv1 = ConvolutionStage(channels, filters, self.kernel_size, ceil_mode=False)
         self.conv2 = ConvolutionStage(filters, filters, self.kernel_size, pool=False)
         self.connect = nn.Linear(filters * height * width, features)
+        initialise(self, initialisation)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, `features`)."""

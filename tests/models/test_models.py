@@ -1,3 +1,4 @@
+import copy
 from functools import partial
 
 import pytest
@@ -82,6 +83,35 @@ def test_localisers_are_as_wide_as_asked_for():
     localiser = ConvolutionalLocaliser(SMALL, filters=3, features=4)
     assert localiser.features == 4
     assert localiser.conv2.weight.shape == (3, 3, 5, 5)
+
+
+@pytest.mark.parametrize("make", [FullyConnectedLocaliser, ConvolutionalLocaliser])
+def test_localisers_start_with_features_as_large_as_their_images(make):
+    torch.manual_seed(1)
+    images = torch.rand(64, *SMALL)
+    of_image = images.square().mean()
+    he, torch_s = (
+        torch.stack([make(SMALL, initialisation=name)(images).square().mean() for _ in range(20)]).median()
+        for name in ("he", "torch")
+    )
+    assert of_image / 4 < he < of_image * 4
+    assert torch_s < of_image / 10
+
+
+@pytest.mark.parametrize("make", [FullyConnectedLocaliser, ConvolutionalLocaliser])
+def test_a_localiser_may_keep_the_library_s_initialisation(make):
+    torch.manual_seed(1)
+    layer = next(layer for layer in make(SMALL, initialisation="torch").modules() if hasattr(layer, "weight"))
+    torch.manual_seed(1)
+    fresh = copy.deepcopy(layer)
+    fresh.reset_parameters()
+    assert torch.equal(layer.weight, fresh.weight)
+    assert torch.equal(layer.bias, fresh.bias)
+
+
+def test_an_unknown_initialisation_is_refused():
+    with pytest.raises(ValueError, match="initialisation='xavier' is not known: use he or torch"):
+        FullyConnectedLocaliser(SMALL, initialisation="xavier")
 
 
 # What the layers compute, against the plainest way to write it
