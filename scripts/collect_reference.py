@@ -34,7 +34,8 @@ from stn_bench.results.predictions import (
     read_predictions,
 )
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
-from stn_bench.results.spec import parse_spec
+from stn_bench.results.spec import TableSpec, parse_spec
+from stn_bench.results.table import build_table
 
 TABLES = {
     "table.md": ["--tests"],
@@ -52,8 +53,7 @@ CORES = 2
 
 def collect(runs: Path, reference: Path, recipe: str) -> int:
     """Copy the runs of a recipe and return how many. Raises SystemExit for one whose predictions contradict it."""
-    spec = parse_spec((files("stn_bench.configs") / f"table/{DEFAULT_TABLE}.yaml").read_text(), DEFAULT_TABLE)
-    tags = {None, *(row.match.get("tag") for row in spec.rows)}
+    tags = {None, *(row.match.get("tag") for row in _spec().rows)}
     copied = 0
     for record in find_records(runs):
         choices = record.choices
@@ -78,19 +78,24 @@ def write_views(reference: Path) -> None:
             raise SystemExit(1)
     if stn_table(["--runs", str(reference), "--figure", str(reference / FIGURE), "--output", os.devnull]):
         raise SystemExit(1)
-    (reference / "totals.md").write_text(totals(find_records(reference)), encoding="utf-8")
+    (reference / "totals.md").write_text(totals(reference), encoding="utf-8")
 
 
-def totals(records: Sequence[RunRecord]) -> str:
-    """How long training took: for each seed the sum over its runs, and where, in Markdown."""
+def totals(reference: Path) -> str:
+    """How long training took, for each sweep that fills the table and each seed, and where, in Markdown."""
+    table = build_table(_spec(), find_records(reference))
+    cells: dict[str, int] = defaultdict(int)
     groups: dict[tuple[str, int], list[RunRecord]] = defaultdict(list)
-    for record in records:
-        groups[record.choices["tag"] or "", record.seed].append(record)
-    tagged = any(tag for tag, _ in groups)
-    head = [*["tag"] * tagged, "seed", "runs", "one after another", f"on {CORES} cores"]
+    for cell in table.distinct:
+        sweep = cell.row.sweep or table.spec.sweep or "-"
+        cells[sweep] += 1
+        for run in cell.runs:
+            groups[sweep, run.seed].append(run)
+    records = [run for runs in groups.values() for run in runs]
+    head = ["sweep", "seed", "cells", "one after another", f"on {CORES} cores"]
     body = [
-        [*[tag or "-"] * tagged, seed, len(runs), _hours(sum(run.seconds for run in runs)), _on_cores(runs)]
-        for (tag, seed), runs in sorted(groups.items())
+        [sweep, seed, f"{len(runs)} of {cells[sweep]}", _hours(sum(run.seconds for run in runs)), _on_cores(runs)]
+        for (sweep, seed), runs in sorted(groups.items(), key=lambda group: (list(cells).index(group[0][0]), group[0]))
     ]
     versions = sorted({f"{name} {version}" for run in records for name, version in run.versions.items()})
     facts = {
@@ -110,6 +115,10 @@ def totals(records: Sequence[RunRecord]) -> str:
             "",
         ]
     )
+
+
+def _spec() -> TableSpec:
+    return parse_spec((files("stn_bench.configs") / f"table/{DEFAULT_TABLE}.yaml").read_text(), DEFAULT_TABLE)
 
 
 def _on_cores(runs: Sequence[RunRecord]) -> str:
