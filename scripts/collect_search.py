@@ -1,47 +1,93 @@
 """Copy the records of runs on held-out digits into a folder to commit, and write the table that compares them.
 
-    python scripts/collect_search.py outputs/precision outputs/reference/precision
+    python scripts/collect_search.py outputs/recipe_search outputs/reference/recipe_search
+    python scripts/collect_search.py outputs/calibration outputs/reference/calibration
 
-Keeps each `result.json`; `comparison.md` beside them has a line for each cell and tag: the mean error over seeds, its
-sample standard deviation, each seed's error, and seconds of training.
+Keeps each `result.json`; `comparison.md` beside them has a line for each cell and tag: what its runs set otherwise than
+those of most tags do, the mean error over seeds with its sample standard deviation, each seed's error, seconds of
+training, and the test error that the paper gives for the cell.
+Records that are in the folder already stay there; given as both folders, it gets a new table.
 """
 
 import argparse
 import shutil
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
+from stn_bench.cli.table import DEFAULT_TABLE
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
+from stn_bench.results.spec import parse_spec
+
+NOT_TOLD = ("seed", "tag", "device", "output")
+COMPARISON = "comparison.md"
 
 
-def comparison(records: list[RunRecord]) -> str:
+def comparison(records: Sequence[RunRecord]) -> str:
     """The table in Markdown, cell by cell, the best first."""
-    groups: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
-    for record in records:
-        choices = record.choices
-        cell = f"{choices['model']} {choices['transform'] or ''}".strip()
-        groups[choices["data"].upper(), cell, choices["tag"] or "-"].append(record)
+    cells: dict[tuple[str, str], dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    for run in records:
+        model = f"{run.choices['model']} {run.choices['transform'] or ''}".strip()
+        cells[run.choices["data"].upper(), model][run.choices["tag"] or "-"].append(run)
+    published = _published()
     lines = []
-    for (data, cell, tag), runs in groups.items():
-        errors = [100 * run.error for run in sorted(runs, key=lambda run: run.seed)]
-        spread = f" ± {statistics.stdev(errors):.2f}" if len(errors) > 1 else ""
-        seconds = statistics.median(run.seconds for run in runs)
-        lines.append(
-            [
-                data,
-                cell,
-                tag,
-                f"{statistics.mean(errors):.2f}{spread}",
-                ", ".join(f"{e:.2f}" for e in errors),
-                f"{seconds:.0f}",
-            ]
-        )
-    lines.sort(key=lambda line: (line[0], line[1], float(line[3].split()[0])))
-    head = ["data", "cell", "tag", "held-out error, %", "by seed", "seconds"]
-    return tabulate(lines, head, "github", disable_numparse=True)
+    for cell, tags in sorted(cells.items()):
+        usual = _usual([runs[0] for runs in tags.values()])
+        for tag, runs in sorted(
+            tags.items(), key=lambda item: (statistics.mean(run.error for run in item[1]), item[0])
+        ):
+            runs.sort(key=lambda run: run.seed)
+            errors = [100 * run.error for run in runs]
+            spread = f" ± {statistics.stdev(errors):.2f}" if len(errors) > 1 else ""
+            lines.append(
+                [
+                    *cell,
+                    tag,
+                    ", ".join(f"{key}={value}" for key, value in _flat(runs[0].config) if usual.get(key) != value),
+                    f"{statistics.mean(errors):.2f}{spread}",
+                    ", ".join(f"{error:.2f}" for error in errors),
+                    f"{statistics.median(run.seconds for run in runs):.0f}",
+                    published.get(cell, "-"),
+                ]
+            )
+    head = ["data", "cell", "tag", "set otherwise", "held-out error, %", "by seed", "seconds", "paper, test error, %"]
+    return tabulate(lines, head, "github", disable_numparse=True) + "\n"
+
+
+def _usual(runs: Sequence[RunRecord]) -> dict[str, str]:
+    """The value of each key that most of the runs have; of equally many, the first run's."""
+    values: dict[str, Counter[str]] = defaultdict(Counter)
+    for run in runs:
+        for key, value in _flat(run.config):
+            values[key][value] += 1
+    return {key: counter.most_common(1)[0][0] for key, counter in values.items()}
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif prefix + name not in NOT_TOLD:
+            yield prefix + name, str(value).replace(" ", "")
+
+
+def _published() -> dict[tuple[str, str], str]:
+    """The paper's test error, in %, by data set and model with its transform."""
+    spec = parse_spec((files("stn_bench.configs") / f"table/{DEFAULT_TABLE}.yaml").read_text(), DEFAULT_TABLE)
+    return {
+        (
+            str(column.match["data"]).upper(),
+            f"{row.match['model']} {row.match['transform'] or ''}".strip(),
+        ): f"{100 * error:.1f}"
+        for row in spec.rows
+        for column, error in zip(spec.columns, row.published, strict=True)
+        if error is not None
+    }
 
 
 def main() -> None:
@@ -50,15 +96,15 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="folder that the run folders are in")
     parser.add_argument("reference", type=Path, help="folder to copy to")
     options = parser.parse_args()
-    kept = [record for record in find_records(options.runs) if record.evaluated_on == "validation"]
-    for record in kept:
+    for record in find_records(options.runs):
         assert record.folder is not None
         folder = options.reference / record.folder.relative_to(options.runs)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(record.folder / FILE_NAME, folder)
-    text = comparison(kept)
-    (options.reference / "comparison.md").write_text(text + "\n")
-    print(text)
+        if record.evaluated_on == "validation" and folder.resolve() != record.folder.resolve():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(record.folder / FILE_NAME, folder)
+    text = comparison(find_records(options.reference))
+    (options.reference / COMPARISON).write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""What a search compared is told from its records, and the committed tables are those of the committed records."""
+
+import json
+from pathlib import Path
+
+import collect_search
+import pytest
+
+from stn_bench.results.record import find_records
+
+ROOT = Path(__file__).parents[2]
+COMMITTED = sorted(path.parent for path in (ROOT / "outputs/reference").glob(f"*/{collect_search.COMPARISON}"))
+RECORD = json.loads(min((ROOT / "outputs/reference/precision").rglob("result.json")).read_text())
+
+
+@pytest.fixture
+def leave(tmp_path):
+    """Leave a run on held-out digits in the folder `runs`."""
+
+    def leave(seed, tag, errors, data="r", evaluated_on="validation", **recipe):
+        config = RECORD["config"] | {"seed": seed, "tag": tag, "recipe": RECORD["config"]["recipe"] | recipe}
+        record = RECORD | {
+            "choices": RECORD["choices"] | {"data": data, "tag": tag},
+            "config": config,
+            "seed": seed,
+            "errors": errors,
+            "error": errors / 10_000,
+            "evaluated_on": evaluated_on,
+        }
+        folder = tmp_path / f"runs/{data}/seed{seed}-{tag}"
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps(record))
+
+    return leave
+
+
+@pytest.fixture
+def collect(tmp_path, monkeypatch):
+    """Collect the runs; the lines of the table, as lists of cells."""
+
+    def collect():
+        reference = tmp_path / "reference"
+        monkeypatch.setattr("sys.argv", ["collect_search.py", str(tmp_path / "runs"), str(reference)])
+        collect_search.main()
+        lines = (reference / collect_search.COMPARISON).read_text().splitlines()[2:]
+        return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+    return collect
+
+
+def test_tags_are_told_best_first_by_what_they_set_otherwise(leave, collect):
+    for seed, errors in ((1, 100), (2, 110)):
+        leave(seed, "base", errors, batch_size=256)
+        leave(seed, "wide", errors, batch_size=256)
+        leave(seed, "small", errors - 20, batch_size=128)
+    seconds = f"{RECORD['seconds']:.0f}"
+    assert collect() == [
+        ["R", "cnn_stn affine", "small", "recipe.batch_size=128", "0.85 ± 0.07", "0.80, 0.90", seconds, "0.7"],
+        ["R", "cnn_stn affine", "base", "", "1.05 ± 0.07", "1.00, 1.10", seconds, "0.7"],
+        ["R", "cnn_stn affine", "wide", "", "1.05 ± 0.07", "1.00, 1.10", seconds, "0.7"],
+    ]
+
+
+def test_each_cell_is_compared_with_itself_and_with_the_paper(leave, collect):
+    leave(1, "base", 100)
+    leave(1, "base", 50, data="rts", clip_norm=9.0)
+    leave(1, "base", 70, data="none")
+    assert [[line[0], line[3], line[4], line[7]] for line in collect()] == [
+        ["NONE", "", "0.70", "-"],
+        ["R", "", "1.00", "0.7"],
+        ["RTS", "", "0.50", "0.5"],
+    ]
+
+
+def test_runs_on_test_digits_are_left_out_and_collecting_again_adds(leave, collect):
+    leave(1, "base", 100)
+    leave(2, "base", 100, evaluated_on="test")
+    assert [line[5] for line in collect()] == ["1.00"]
+    leave(3, "base", 120)
+    assert [line[5] for line in collect()] == ["1.00, 1.20"]
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_the_committed_records_give_the_committed_comparison(folder):
+    table = (folder / collect_search.COMPARISON).read_text(encoding="utf-8")
+    assert collect_search.comparison(find_records(folder)) == table, "stale: collect the folder again"
+    assert {record.evaluated_on for record in find_records(folder)} == {"validation"}
