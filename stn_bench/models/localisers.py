@@ -8,8 +8,8 @@ from stn_bench.models.stage import ConvolutionStage
 
 
 def initialise(localiser: nn.Module, initialisation: str) -> None:
-    """Draw the weights of a localiser: "he" (He et al. 2015: normal, features as large as the image), or "torch", each
-    layer's own, under which features shrink from layer to layer and theta learns more slowly. Raises ValueError.
+    """Draw the weights of a localiser: "torch", as each layer does itself, or "he" (He et al. 2015: normal, no bias),
+    under which features are as large as the image. Raises ValueError for other words.
     """
     if initialisation not in ("he", "torch"):
         raise ValueError(f"initialisation={initialisation!r} is not known: use he or torch")
@@ -27,7 +27,7 @@ class FullyConnectedLocaliser(nn.Sequential):
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], units: Sequence[int] = (32, 32, 32), initialisation: str = "he"
+        self, image_shape: tuple[int, int, int], units: Sequence[int] = (32, 32, 32), initialisation: str = "torch"
     ) -> None:
         channels, height, width = image_shape
         layers: list[nn.Module] = [nn.Flatten()]
@@ -51,7 +51,7 @@ class ConvolutionalLocaliser(nn.Module):
     kernel_size = 5
 
     def __init__(
-        self, image_shape: tuple[int, int, int], filters: int = 20, features: int = 20, initialisation: str = "he"
+        self, image_shape: tuple[int, int, int], filters: int = 20, features: int = 20, initialisation: str = "torch"
     ) -> None:
         super().__init__()
         channels, *size = image_shape

@@ -86,7 +86,7 @@ def test_localisers_are_as_wide_as_asked_for():
 
 
 @pytest.mark.parametrize("make", [FullyConnectedLocaliser, ConvolutionalLocaliser])
-def test_localisers_start_with_features_as_large_as_their_images(make):
+def test_localisers_may_start_with_features_as_large_as_their_images(make):
     torch.manual_seed(1)
     images = torch.rand(64, *SMALL)
     of_image = images.square().mean()
@@ -99,9 +99,9 @@ def test_localisers_start_with_features_as_large_as_their_images(make):
 
 
 @pytest.mark.parametrize("make", [FullyConnectedLocaliser, ConvolutionalLocaliser])
-def test_a_localiser_may_keep_the_library_s_initialisation(make):
+def test_localisers_start_as_the_library_draws_them(make):
     torch.manual_seed(1)
-    layer = next(layer for layer in make(SMALL, initialisation="torch").modules() if hasattr(layer, "weight"))
+    layer = next(layer for layer in make(SMALL).modules() if hasattr(layer, "weight"))
     torch.manual_seed(1)
     fresh = copy.deepcopy(layer)
     fresh.reset_parameters()
