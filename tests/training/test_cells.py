@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 
 from stn_bench.cli.build import build
 from stn_bench.data.sources import load_mnist
@@ -49,7 +48,7 @@ def test_twenty_steps_of_64_digits_lower_the_loss(compose_config, cell):
     model = build(config.model, "model", image_shape=data.image_shape, classes=data.classes)
     recipe = build(config.recipe, "recipe")
     optimiser = recipe.make_optimiser(model)
-    schedule = LambdaLR(optimiser, lambda step: recipe.schedule(step, 20))
+    schedule = recipe.make_schedule(optimiser, 20)
     batches = data.training_batches(config.seed, 0, recipe.batch_size)
     steps = train_steps(model, batches, Classification(), optimiser, schedule, recipe.precision, recipe.clip_norm)
     losses = torch.stack([step.loss for _, step in zip(range(20), steps, strict=False)])
