@@ -28,18 +28,21 @@ def control_grid(rows: int, columns: int) -> Tensor:
 
 
 def kernel(points: Tensor, controls: Tensor) -> Tensor:
-    """The radial function `r^2 log r^2` of points (..., N, 2) and controls (..., K, 2): (..., N, K); 0 at r = 0."""
+    """The radial function `r^2 log r^2` of points (..., N, 2) and controls (..., K, 2): (..., N, K); at r = 0 it is 0
+    to the dtype's accuracy.
+    """
     squared = squared_distances(points, controls)
-    # masked before the log: below this r^2 log r^2 is 0 to the dtype's accuracy
-    return squared.clamp(min=torch.finfo(squared.dtype).tiny).log().mul_(squared)
+    return squared.log().mul_(squared)
 
 
 def squared_distances(points: Tensor, controls: Tensor) -> Tensor:
-    """The squared distances of points (..., N, 2) from controls (..., K, 2): (..., N, K)."""
+    """The squared distances of points (..., N, 2) from controls (..., K, 2): (..., N, K); never 0, but the dtype's
+    smallest number, so that they have a logarithm.
+    """
     # as one product of (|p|^2, p, 1) with (1, -2c, |c|^2): no (..., N, K, 2) differences in memory
     left = torch.cat([points.square().sum(-1, keepdim=True), homogeneous(points)], dim=-1)
     right = torch.cat([torch.ones_like(controls[..., :1]), -2 * controls, controls.square().sum(-1, keepdim=True)], -1)
-    return (left @ right.mT).clamp_(min=0)  # rounding may leave it below
+    return (left @ right.mT).clamp_(min=torch.finfo(left.dtype).tiny)  # rounding may leave it below 0
 
 
 def basis(points: Tensor, controls: Tensor) -> Tensor:
@@ -120,7 +123,7 @@ def _newton(weights: Tensor, source: Tensor, wanted: Tensor, start: Tensor) -> t
 def _tangent(weights: Tensor, source: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The values of splines at points (B, 2, N), and their derivatives along x and along y: each (B, 2, N)."""
     bend, linear, shift = weights[..., :-3], weights[..., -3:-1], weights[..., -1:]
-    squared = squared_distances(source, points.mT).clamp_(min=torch.finfo(points.dtype).tiny)  # (B, K, N)
+    squared = squared_distances(source, points.mT)  # (B, K, N)
     log = squared.log()
     # r^2 log r^2 has the gradient 2 (p - c) (log r^2 + 1); the weights w of a spline sum to 0, as do their w c
     pulls = torch.cat([bend, bend * source[..., None, :, 0], bend * source[..., None, :, 1]], dim=1)  # (B, 6, K)
