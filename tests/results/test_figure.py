@@ -100,10 +100,16 @@ def test_another_kind_of_file_is_refused(table, tmp_path, name):
         save_figure(table, tmp_path / name)
 
 
-@pytest.mark.parametrize("errors", [0, 10_000])
-def test_a_network_that_is_always_right_or_wrong_can_be_drawn(table, make_record, tmp_path, errors):
-    save_figure(build_table(table.spec, [make_record(errors=errors)]), tmp_path / "figure.png")
+@pytest.mark.parametrize(("errors", "percent"), [(0, 0), (10_000, 100)])
+def test_a_network_that_is_always_right_or_wrong_can_be_drawn(table, make_record, tmp_path, errors, percent):
+    extreme = build_table(table.spec, [make_record(errors=errors)])
+    assert marks(draw(extreme))["ours/R/CNN"] == pytest.approx([percent])
+    save_figure(extreme, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_table_that_is_left_with_no_row_can_be_drawn(table, tmp_path):
-    save_figure(with_runs(build_table(table.spec, [])), tmp_path / "figure.png")
+    empty = with_runs(build_table(table.spec, []))
+    assert not marks(draw(empty))
+    save_figure(empty, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
