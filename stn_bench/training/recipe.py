@@ -62,6 +62,7 @@ _LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
     "clip_norm": (lambda value: value > 0, "above 0"),
     "label_smoothing": (lambda value: 0 <= value < 1, "from 0 to below 1"),
     "average_decay": (lambda value: 0 < value < 1, "between 0 and 1"),
+    "localiser_weight_decay": (lambda value: value >= 0, "from 0"),
 }
 
 
@@ -80,6 +81,7 @@ class Recipe:
     localiser_schedule: Schedule | None = None
     label_smoothing: float = 0.0
     average_decay: float | None = None
+    localiser_weight_decay: float | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.optimiser):
@@ -104,7 +106,7 @@ class Recipe:
             raise RecipeError(f"recipe.precision={self.precision!r} is not known: use fp32 or bf16")
         for name, (holds, words) in _LIMITS.items():
             value = getattr(self, name)
-            if value is None and name in ("clip_norm", "average_decay"):
+            if value is None and name in ("clip_norm", "average_decay", "localiser_weight_decay"):
                 continue
             if not (isinstance(value, int | float) and holds(value)):
                 raise RecipeError(f"recipe.{name}={value!r} is not a number {words}")
@@ -122,7 +124,8 @@ class Recipe:
         return self.steps if self.steps is not None else int(self.epochs or 0) * per_epoch
 
     def make_optimiser(self, model: nn.Module) -> Optimizer:
-        """The optimiser; localisers and regression layers are a group of their own, with their own learning rate.
+        """The optimiser; localisers and regression layers are a group of their own, with their own learning rate and
+        weight decay.
 
         Raises RecipeError for values that the optimiser refuses.
         """
@@ -143,6 +146,13 @@ class Recipe:
         for group in optimiser.param_groups:
             if group[LOCALISER]:
                 group["lr"] *= self.localiser_lr_multiplier
+                if self.localiser_weight_decay is not None:
+                    if "weight_decay" not in group:
+                        raise RecipeError(
+                            f"recipe.localiser_weight_decay={self.localiser_weight_decay} asks for what "
+                            f"{type(optimiser).__name__} does not have: leave it out, or choose recipe/optimiser=adamw"
+                        )
+                    group["weight_decay"] = self.localiser_weight_decay
         return optimiser
 
     def make_schedule(self, optimiser: Optimizer, steps: int) -> LambdaLR:

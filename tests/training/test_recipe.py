@@ -81,6 +81,21 @@ def test_localisers_may_have_a_schedule_of_their_own(make_model, make_recipe):
     assert found == [pytest.approx(rates) for rates in expected]
 
 
+def test_localisers_may_decay_otherwise(make_model, make_recipe):
+    def decays(**settings):
+        recipe = make_recipe(optimiser=partial(torch.optim.AdamW, weight_decay=0.3), **settings)
+        return [group["weight_decay"] for group in recipe.make_optimiser(make_model()).param_groups]
+
+    assert decays() == [0.3, 0.3]
+    assert decays(localiser_weight_decay=0.0) == [0.3, 0]
+
+
+def test_a_decay_that_the_optimiser_does_not_have_is_refused(make_model, make_recipe):
+    recipe = make_recipe(optimiser=torch.optim.Rprop, localiser_weight_decay=0.0)
+    with pytest.raises(RecipeError, match="asks for what Rprop does not have: leave it out, or choose"):
+        recipe.make_optimiser(make_model())
+
+
 def test_a_model_without_a_transformer_is_one_group(make_model, make_recipe):
     optimiser = make_recipe(localiser_lr_multiplier=0.01).make_optimiser(make_model(stn=False))
     assert [group["lr"] for group in optimiser.param_groups] == [0.1]
@@ -127,6 +142,7 @@ def test_a_recipe_lasts_epochs_or_steps(lengths):
         ("label_smoothing", None),
         ("localiser_lr_multiplier", -0.1),
         ("localiser_lr_multiplier", "low"),
+        ("localiser_weight_decay", -0.1),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_key_and_value(key, value):
