@@ -18,6 +18,7 @@ from stn_bench.training.interruption import Interruption
 from stn_bench.training.keeper import IntervalError, Intervals, Keeper
 from stn_bench.training.logbook import Logbook
 from stn_bench.training.metrics import METRICS
+from stn_bench.training.muon import muon
 from stn_bench.training.recipe import StepDecay, WarmupCosine
 from stn_bench.training.run import run
 from stn_bench.training.state import Training
@@ -82,6 +83,7 @@ KINDS = {
     "AdamW": {"optimiser": torch.optim.AdamW, "lr": 0.003, "schedule": WarmupCosine(0.2), "clip_norm": 1.0},
     "averaged": {"optimiser": torch.optim.AdamW, "lr": 0.003, "average_decay": 0.9},
     "bf16": {"optimiser": torch.optim.AdamW, "lr": 0.003, "precision": "bf16", "average_decay": 0.8},
+    "Muon": {"optimiser": muon, "lr": 0.003, "localiser_lr_multiplier": 3.0},
     "decay": {"schedule": StepDecay(7, 0.5), "localiser_lr_multiplier": 0.1, "label_smoothing": 0.1},
 }
 

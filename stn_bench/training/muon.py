@@ -1,0 +1,49 @@
+"""Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): momentum whose every direction counts the same."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytorch_optimizer
+from torch.optim import Optimizer
+
+
+def muon(
+    groups: Iterable[Mapping[str, Any]],
+    lr: float = 0.003,
+    momentum: float = 0.95,
+    betas: tuple[float, float] = (0.9, 0.98),
+    weight_decay: float = 0.0,
+) -> Optimizer:
+    """Muon for every weight of two dimensions or more, AdamW for the others.
+
+    A layer's weight is one matrix to Muon, outputs by all else: its momentum is replaced by the nearest matrix whose
+    singular values are all 1, scaled so that it moves a weight as far as AdamW would (Liu et al. 2025,
+    arXiv 2502.16982), so that one `lr` serves both.
+
+    Args:
+        groups: parameter groups, as optimisers take them; each becomes two, which keep its other keys.
+        lr: learning rate.
+        momentum: how much of the mean gradient is kept a step, by Muon.
+        betas: how much of the mean gradient and of its square is kept a step, by AdamW.
+        weight_decay: times the learning rate, the share of each weight that a step takes away.
+
+    Raises ValueError for values out of range.
+    """
+    parted = []
+    for group in groups:
+        parameters = list(group["params"])
+        for matrices in (True, False):
+            of_a_kind = [parameter for parameter in parameters if (parameter.ndim > 1) == matrices]
+            if of_a_kind:
+                parted.append({**group, "params": of_a_kind, "use_muon": matrices})
+    return pytorch_optimizer.Muon(
+        parted,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        use_adjusted_lr=True,
+        adamw_lr=lr,
+        adamw_betas=(betas[0], betas[1]),
+        adamw_wd=weight_decay,
+        adamw_eps=1e-8,
+    )

@@ -1,0 +1,55 @@
+"""Muon: what one step does to a matrix, to a convolution and to a bias."""
+
+import pytest
+import torch
+
+from stn_bench.training.muon import muon
+
+
+def step(parameter, gradient, **settings):
+    """How far one step moves a parameter."""
+    parameter = torch.nn.Parameter(parameter.clone())
+    parameter.grad = gradient.clone()
+    before = parameter.detach().clone()
+    muon([{"params": [parameter]}], **settings).step()
+    return before - parameter.detach()
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (20, 1, 5, 5), (8, 3, 3, 3)])
+def test_a_step_moves_a_matrix_about_equally_in_every_direction_of_its_gradient(shape):
+    torch.manual_seed(0)
+    gradient = torch.randn(shape) * torch.logspace(0, -1, shape[0]).view(-1, *[1] * (len(shape) - 1))
+    moved = step(torch.zeros(shape), gradient, lr=0.01).flatten(1)
+    left, _, right = torch.linalg.svd(gradient.flatten(1), full_matrices=False)
+    along = (left.mT @ moved @ right.mT).diagonal() / (0.01 * 0.2 * max(moved.shape) ** 0.5)
+    # five Newton-Schulz steps leave singular values between about 0.7 and 1.2
+    assert 0.6 < along.min() < along.max() < 1.3
+    assert torch.linalg.matrix_norm(moved) > 0.95 * torch.linalg.vector_norm(along) * 0.002 * max(moved.shape) ** 0.5
+
+
+def test_a_bias_moves_as_adam_moves_it():
+    gradient = torch.tensor([3.0, -0.02, 0.5])
+    expected = torch.nn.Parameter(torch.ones(3))
+    expected.grad = gradient.clone()
+    torch.optim.AdamW([expected], lr=0.01, betas=(0.9, 0.98), weight_decay=0.1).step()
+    moved = step(torch.ones(3), gradient, lr=0.01, weight_decay=0.1)
+    torch.testing.assert_close(1 - moved, expected.detach())
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (5,)])
+def test_weights_decay_by_their_share_of_the_learning_rate(shape):
+    torch.testing.assert_close(
+        step(torch.ones(shape), torch.zeros(shape), lr=0.01, weight_decay=0.1), torch.full(shape, 0.001)
+    )
+
+
+def test_a_group_keeps_what_it_carries_and_nothing_is_lost():
+    layer = torch.nn.Conv2d(1, 4, 3)
+    groups = muon([{"params": layer.parameters(), "name": "first"}, {"params": [torch.nn.Parameter(torch.ones(2))]}])
+    found = [(group.get("name"), group["use_muon"], len(group["params"])) for group in groups.param_groups]
+    assert found == [("first", True, 1), ("first", False, 1), (None, False, 1)]
+
+
+def test_a_number_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="momentum"):
+        muon([{"params": [torch.nn.Parameter(torch.ones(2, 2))]}], momentum=1.5)
