@@ -290,7 +290,7 @@ def test_the_run_folder_is_made_of_choices(compose_config, overrides, folder):
 
 @pytest.mark.parametrize(
     "override",
-    ["modle=cnn", "model.unts=3", "data.distortion.max_degree=45", "recipe.optimiser.momentum=0.9", "transform.row=5"],
+    ["modle=cnn", "model.unts=3", "data.distortion.max_degree=45", "recipe.optimiser.nesterov=true", "transform.row=5"],
 )
 def test_a_misspelt_key_is_refused(compose_config, override):
     with pytest.raises(HydraException, match=f"Could not override '{override.split('=')[0]}'"):
