@@ -15,7 +15,7 @@ class Elastic(Distortion):
 
     def __init__(
         self,
-        control_std_pixels: float = 2.2,
+        control_std_pixels: float = 1.5,
         rows: int = 4,
         columns: int = 4,
         min_scale: float = 0.75,
@@ -42,9 +42,9 @@ class Elastic(Distortion):
     def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
         """Where points of the image come to lie: (B, H, W, 2); searched for, since a spline has no closed inverse.
 
-        In 10,000 draws of the default strength, 99.77 % of the image's pixels are found to within 0.01 pixel and
-        99.79 % to within 0.1; in the 65 % of them that fold over nowhere, 99.999 % to within 0.01. Where one folds,
-        the canvas looks at some pixels of the image in several places, of which one is found, or (0.6 %) none.
+        In 2,000 draws of the default strength, 99.99 % of the image's pixels are found to within 0.01 pixel, all of
+        them in the 98 % of draws that fold over nowhere. Where one folds, the canvas looks at some pixels of the image
+        in several places, of which one is found, or none.
         """
         return thin_plate.invert(*self._controls(parameters), points)
 
