@@ -114,14 +114,12 @@ def training() -> Iterator[Row]:
     for words, model in cells.items():
         seconds = 2.5 if model == "cnn_stn" else 2.0
         with Contestant("plain_loop", model, "r") as plain, Contestant("our_loops", model, "r") as ours:
-            sides = {"plain": (plain, "steps"), "fast": (ours, "fast")}
-            if model == "cnn_stn":
-                sides["fp32"] = ours, "fp32"
-            speed = in_turns(sides, seconds)
-        for side in ("fast", "fp32"):
+            other = "fp32" if model == "cnn_stn" else "adamw"
+            speed = in_turns({"plain": (plain, "steps"), "fast": (ours, "fast"), other: (ours, other)}, seconds)
+        for side, words_too in {"fast": "", "fp32": ", in fp32", "adamw": ", by AdamW"}.items():
             if side in speed:
                 target = 2.5 if side == "fp32" else 6
-                what = f"train {words} on R" + (", in fp32" if side == "fp32" else "")
+                what = f"train {words} on R{words_too}"
                 yield Row(what, "images/s", speed[side], speed["plain"], speed[side] / speed["plain"], target)
 
 
