@@ -112,7 +112,7 @@ def training() -> Iterator[Row]:
     """Training end to end, against the plain loop."""
     cells = {"ST-CNN affine": "cnn_stn", "FCN": "fcn", "ST-FCN affine": "fcn_stn"}
     for words, model in cells.items():
-        seconds = 2.5 if model == "cnn_stn" else 2.0
+        seconds = 2.5 if model == "cnn_stn" else 1.5
         with Contestant("plain_loop", model, "r") as plain, Contestant("our_loops", model, "r") as ours:
             other = "fp32" if model == "cnn_stn" else "adamw"
             speed = in_turns({"plain": (plain, "steps"), "fast": (ours, "fast"), other: (ours, other)}, seconds)
