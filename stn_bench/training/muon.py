@@ -29,6 +29,8 @@ def muon(
 
     Raises ValueError for values out of range.
     """
+    if lr < 0:
+        raise ValueError(f"Invalid learning rate: {lr}")  # the library's own error is no ValueError
     parted = []
     for group in groups:
         parameters = list(group["params"])

@@ -50,6 +50,10 @@ def test_a_group_keeps_what_it_carries_and_nothing_is_lost():
     assert found == [("first", True, 1), ("first", False, 1), (None, False, 1)]
 
 
-def test_a_number_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="momentum"):
-        muon([{"params": [torch.nn.Parameter(torch.ones(2, 2))]}], momentum=1.5)
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [({"momentum": 1.5}, "momentum"), ({"lr": -1}, "Invalid learning rate: -1"), ({"weight_decay": -1}, "weight_decay")],
+)
+def test_a_number_out_of_range_is_refused(setting, words):
+    with pytest.raises(ValueError, match=words):
+        muon([{"params": [torch.nn.Parameter(torch.ones(2, 2))]}], **setting)
