@@ -52,7 +52,11 @@ def test_a_group_keeps_what_it_carries_and_nothing_is_lost():
 
 @pytest.mark.parametrize(
     ("setting", "words"),
-    [({"momentum": 1.5}, "momentum"), ({"lr": -1}, "Invalid learning rate: -1"), ({"weight_decay": -1}, "weight_decay")],
+    [
+        ({"momentum": 1.5}, "momentum"),
+        ({"lr": -1}, "Invalid learning rate: -1"),
+        ({"weight_decay": -1}, "weight_decay"),
+    ],
 )
 def test_a_number_out_of_range_is_refused(setting, words):
     with pytest.raises(ValueError, match=words):
