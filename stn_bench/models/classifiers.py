@@ -43,8 +43,9 @@ class CNN(nn.Module):
     """conv - pool - conv - pool - classification: images (B, C, H, W) to logits (B, classes).
 
     Two convolutions of `filters` filters each, of 9x9 and 7x7 pixels, stride 1, no padding, each followed by 2x2 max
-    pooling that keeps a last odd row and column, and a ReLU. `filters` is the largest number that keeps to
-    `parameters_budget` if None. Raises ValueError where the budget, or the image, is too small.
+    pooling that keeps a last odd row and column, and a ReLU. Images of less than `min_size` pixels on a side are
+    surrounded by zeros up to it. `filters` is the largest number that keeps to `parameters_budget` if None.
+    Raises ValueError where the budget, or `min_size` and the image, are too small.
     """
 
     kernel_sizes = (9, 7)
@@ -55,9 +56,14 @@ class CNN(nn.Module):
         classes: int,
         filters: int | None = None,
         parameters_budget: int = BUDGET,
+        min_size: int = 28,
     ) -> None:
         super().__init__()
         channels, *size = image_shape
+        missing = [max(0, min_size - side) for side in size]
+        above, left = missing[0] // 2, missing[1] // 2
+        self.border = nn.ZeroPad2d((left, missing[1] - left, above, missing[0] - above))
+        size = [side + border for side, border in zip(size, missing, strict=True)]
         for kernel in self.kernel_sizes:
             size = [side - kernel + 1 for side in size]
             if min(size) < 1:
@@ -66,7 +72,7 @@ class CNN(nn.Module):
                 )
             size = [ceil(side / 2) for side in size]
         if filters is None:
-            filters = widest(lambda width: CNN(image_shape, classes, width), parameters_budget)
+            filters = widest(lambda width: CNN(image_shape, classes, width, min_size=min_size), parameters_budget)
         first, second = self.kernel_sizes
         self.width = filters
         self.conv1 = ConvolutionStage(channels, filters, first)
@@ -75,4 +81,4 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes)."""
-        return self.classify(self.conv2(self.conv1(images)).flatten(1))
+        return self.classify(self.conv2(self.conv1(self.border(images))).flatten(1))

@@ -51,10 +51,10 @@ def test_fcn_has_two_hidden_layers_and_a_classification_layer():
     }  # fmt: skip
 
 
-# 28: 28 - 9 + 1 = 20, pooled 10, - 7 + 1 = 4, pooled 2. 21 (RTS, pooled from 42): 13, pooled 7, 1, pooled 1
-@pytest.mark.parametrize(("side", "left"), [(28, 2), (42, 6), (21, 1)])
-def test_cnn_has_convolutions_of_9_and_7_pixels_and_a_classification_layer(side, left):
-    assert shapes(CNN((1, side, side), 10, filters=5)) == {
+# 28: 28 - 9 + 1 = 20, pooled 10, - 7 + 1 = 4, pooled 2. 21 (RTS, pooled from 42), as it is: 13, pooled 7, 1, pooled 1
+@pytest.mark.parametrize(("side", "min_size", "left"), [(28, 28, 2), (42, 28, 6), (21, 28, 2), (21, 21, 1)])
+def test_cnn_has_convolutions_of_9_and_7_pixels_and_a_classification_layer(side, min_size, left):
+    assert shapes(CNN((1, side, side), 10, filters=5, min_size=min_size)) == {
         "conv1.weight": (5, 1, 9, 9), "conv1.bias": (5,), "conv2.weight": (5, 5, 7, 7), "conv2.bias": (5,),
         "classify.weight": (10, 5 * left**2), "classify.bias": (10,),
     }  # fmt: skip
@@ -137,6 +137,10 @@ def test_cnn_pools_before_the_relu_with_the_result_of_the_relu_before_the_poolin
     pool = nn.MaxPool2d(2, ceil_mode=True)
 
     def as_the_paper_has_it(images):
+        below = [max(0, 28 - side) for side in images.shape[2:]]
+        images = nn.functional.pad(
+            images, (below[1] // 2, below[1] - below[1] // 2, below[0] // 2, below[0] - below[0] // 2)
+        )
         features = nn.functional.conv2d(images, network.conv1.weight, network.conv1.bias)
         features = pool(features.relu())
         features = pool(nn.functional.conv2d(features, network.conv2.weight, network.conv2.bias).relu())
@@ -288,11 +292,23 @@ def test_a_budget_that_the_transformer_uses_up_is_refused():
 @pytest.mark.parametrize("size", [(8, 28), (28, 8), (20, 20)], ids=str)
 def test_images_too_small_for_the_convolutions_are_refused(size):
     with pytest.raises(ValueError, match=rf"images of \({size[0]}, {size[1]}\) pixels are too small for convolutions"):
-        CNN((1, *size), 10)
+        CNN((1, *size), 10, min_size=1)
 
 
 def test_the_smallest_image_that_the_convolutions_take_is_21_pixels_wide():
-    assert CNN((1, 21, 21), 10, filters=2)(torch.rand(2, 1, 21, 21)).shape == (2, 10)
+    assert CNN((1, 21, 21), 10, filters=2, min_size=1)(torch.rand(2, 1, 21, 21)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("size", [(21, 21), (3, 30), (28, 27)], ids=str)
+def test_a_cnn_surrounds_smaller_images_by_zeros(size):
+    network, images = CNN((1, *size), 10, filters=2), torch.rand(2, 1, *size)
+    height, width = (max(28, side) for side in size)
+    canvas = torch.zeros(2, 1, height, width)
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    canvas[:, :, top : top + size[0], left : left + size[1]] = images
+    same = CNN((1, height, width), 10, filters=2)
+    same.load_state_dict(network.state_dict())
+    torch.testing.assert_close(network(images), same(canvas), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(27, 28), (28, 27), (3, 3)], ids=str)
