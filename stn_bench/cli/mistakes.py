@@ -29,12 +29,17 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return of_system(error) or str(error) if isinstance(error, OSError) else None
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} is not of the form key=value"
-    overrides = OverridesParser.create().parse_overrides([word for word in arguments if not word.startswith("-")])
+    overrides = OverridesParser.create().parse_overrides(_overrides(arguments))
     for wrong in (_wrong_choice, _wrong_key):  # which keys there are depends on choices that exist
         for override in overrides:
             if sentence := wrong(override, overrides):
                 return sentence
     return _first_line(error)
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """The words that choose or set something: neither options nor their values, as `job` in `--cfg job`."""
+    return [word for word in arguments if not word.startswith("-") and ("=" in word or word.startswith("~"))]
 
 
 def _wrong_choice(override: Override, overrides: Sequence[Override]) -> str | None:

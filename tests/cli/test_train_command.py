@@ -413,6 +413,11 @@ def test_the_config_can_be_printed_without_a_run(stn_train):
     assert nothing_left()
 
 
+def test_a_wrong_choice_is_one_sentence_beside_the_value_of_an_option(stn_train):
+    said = stn_train("model=cnn", "data=venus", "--cfg", "job")
+    assert said == (1, "", "stn-train: data=venus does not exist; there are e, none, p, r, rts\n")
+
+
 def test_ctrl_c_says_how_to_go_on(stn_train, few_files, monkeypatch):
     def interrupted(*arguments, **settings):
         raise KeyboardInterrupt
