@@ -15,7 +15,7 @@ class Elastic(Distortion):
 
     def __init__(
         self,
-        control_std_pixels: float = 1.4,
+        control_std_pixels: float = 1.3,
         rows: int = 4,
         columns: int = 4,
         min_scale: float = 0.75,
