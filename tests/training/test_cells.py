@@ -54,8 +54,11 @@ def test_twenty_steps_of_64_digits_lower_the_loss(compose_config, cell):
     schedule = recipe.make_schedule(optimiser, 20)
     batches = data.training_batches(config.seed, 0, recipe.batch_size)
     steps = train_steps(model, batches, Classification(), optimiser, schedule, recipe.precision, recipe.clip_norm)
-    losses = torch.stack([step.loss for _, step in zip(range(20), steps, strict=False)])
-    assert losses[-5:].mean() < losses[:5].mean()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, f"nothing reaches {name}"
-        assert parameter.grad.abs().sum() > 0, f"nothing reaches {name}"
+    losses, reached = [], set()
+    for _, step in zip(range(20), steps, strict=False):
+        losses.append(step.loss)
+        reached |= {
+            name for name, weights in model.named_parameters() if weights.grad is not None and weights.grad.any()
+        }
+    assert torch.stack(losses[-5:]).mean() < torch.stack(losses[:5]).mean()
+    assert reached == {name for name, _ in model.named_parameters()}
