@@ -19,7 +19,6 @@ operating system, and in the middle of the write.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -28,24 +27,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 import torch._dynamo  # optimisers import it when the first one is made
 from hydra.core.plugins import Plugins
-from omegaconf import OmegaConf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from run_comparison import differences, torn_files
+from save_killer import strike_in_save
 
 import stn_bench.cli.job  # noqa: F401  what the command imports when it starts a run: here, once for all children
 from stn_bench.cli.train import main as stn_train
 from stn_bench.data import distorted
 from stn_bench.data.idx import MNIST
 from stn_bench.data.sources import load_mnist
-from stn_bench.results.record import read_record
-from stn_bench.training import checkpoint
 
 SHORT = ["recipe=smoke", "recipe.batch_size=64", "device=cpu"]
 CELLS = [  # an epoch has 20 steps or so
@@ -194,145 +188,6 @@ def finish(process: int) -> None:
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if code:
         sys.exit(f"a run that was left alone ended with {code}")
-
-
-def strike_in_save(number: int, names: Path) -> None:
-    """Have this process kill itself ahead of the call so numbered in its third save; 0: only write the calls' names."""
-    saves = calls = 0
-
-    def strike(name: str) -> None:
-        nonlocal calls
-        if saves == 3:
-            calls += 1
-            if number == 0:
-                with open(names, "a") as file:
-                    file.write(f"{name}\n")
-            elif calls == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watch(*arguments: Any, **settings: Any) -> Any:
-            strike(f"before {name}")
-            return call(*arguments, **settings)
-
-        return watch
-
-    class WatchedFile:
-        def __init__(self, file: Any) -> None:
-            self.file = file
-            self.flush, self.fileno = watched("flush", file.flush), file.fileno
-
-        def write(self, content: bytes) -> None:
-            strike("before write")
-            self.file.write(content[: len(content) // 2])
-            self.file.flush()
-            strike("in the middle of write")
-            self.file.write(content[len(content) // 2 :])
-
-        def __enter__(self) -> "WatchedFile":
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            strike("before close")
-            self.file.close()
-
-    save, path_open = checkpoint.Checkpoints.save, Path.open
-
-    def counted_save(*arguments: Any) -> Path:
-        nonlocal saves
-        saves += 1
-        checkpoint.os = WatchedOs()  # type: ignore[assignment]
-        Path.open = lambda path, *mode: (strike("before open"), WatchedFile(path_open(path, *mode)))[1]  # type: ignore[assignment, method-assign, misc]
-        Path.unlink, unlink = watched("unlink", Path.unlink), Path.unlink  # type: ignore[method-assign]
-        try:
-            return save(*arguments)
-        finally:
-            strike("after the save")
-            checkpoint.os, Path.open, Path.unlink = os, path_open, unlink  # type: ignore[method-assign]
-
-    class WatchedOs:
-        """The module os, as far as a save goes."""
-
-        open, fsync, close, replace = (
-            staticmethod(watched(f"os.{name}", getattr(os, name))) for name in ("open", "fsync", "close", "replace")
-        )
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
-
-    checkpoint.Checkpoints.save = counted_save  # type: ignore[method-assign, assignment]
-
-
-def torn_files(output: Path) -> list[Path]:
-    """Files below a folder that have their name, and not a whole content."""
-    readers: dict[str, Callable[[Path], Any]] = {
-        "result.json": read_record,
-        "status.json": lambda path: json.loads(path.read_text()),
-        "config.yaml": lambda path: OmegaConf.load(path)["recipe"],
-        "checkpoint": read_checkpoint,
-    }
-    torn = []
-    for path in output.rglob("*"):
-        reader = readers.get(path.name.split("-")[0])
-        try:
-            if reader is not None:
-                reader(path)
-        except Exception as error:
-            print(f"torn: {path}: {error!r}")
-            torn.append(path)
-    return torn
-
-
-def read_checkpoint(path: Path) -> None:
-    """Read one as the run would. Raises ValueError for one that is not whole."""
-    with suppress(checkpoint.CheckpointError):  # whole, and of a config
-        checkpoint._decode(path, "")
-
-
-def differences(whole: Path, folder: Path) -> list[str]:
-    """What differs between two finished runs, each below its own output folder."""
-    one, other = (next(output.rglob("result.json")).parent for output in (whole, folder))
-    differing = [
-        name
-        for name in ("model.safetensors", "predictions.npz", "metrics.jsonl")
-        if (one / name).read_bytes() != (other / name).read_bytes()
-    ]
-    if timeless(one) != timeless(other):
-        differing.append("result.json")
-    if curves(one) != curves(other):
-        differing.append("TensorBoard")
-    if {path.name.split("tfevents")[0] for path in one.iterdir()} != {
-        path.name.split("tfevents")[0] for path in other.iterdir()
-    }:
-        differing.append("which files there are")
-    return differing
-
-
-def timeless(folder: Path) -> dict[str, Any]:
-    """A record without its times, and without where and how the run was done."""
-    record = json.loads((folder / "result.json").read_text())
-    for name in ("seconds", "images_per_second", "finished_at", "git_commit"):  # somebody may commit meanwhile
-        del record[name]
-    for name in ("output", "checkpoint"):
-        del record["config"][name]
-    return record
-
-
-def curves(folder: Path) -> dict[str, list[tuple[int, Any]]]:
-    """Everything that TensorBoard shows of a run, by tag: steps and values."""
-    events = EventAccumulator(str(folder), {"scalars": 0, "histograms": 0, "images": 0})
-    events.Reload()
-    tags = events.Tags()
-    shown: dict[str, list[tuple[int, Any]]] = {}
-    for tag in tags["scalars"]:
-        shown[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
-    for tag in tags["histograms"]:
-        shown[tag] = [
-            (event.step, np.asarray(event.histogram_value.bucket).tolist()) for event in events.Histograms(tag)
-        ]
-    for tag in tags["images"]:
-        shown[tag] = [(event.step, event.encoded_image_string) for event in events.Images(tag)]
-    return shown
 
 
 if __name__ == "__main__":
