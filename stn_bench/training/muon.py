@@ -13,6 +13,7 @@ def muon(
     momentum: float = 0.95,
     betas: tuple[float, float] = (0.9, 0.98),
     weight_decay: float = 0.0,
+    ns_steps: int = 5,
 ) -> Optimizer:
     """Muon for every weight of two dimensions or more, AdamW for the others.
 
@@ -26,6 +27,7 @@ def muon(
         momentum: how much of the mean gradient is kept a step, by Muon.
         betas: how much of the mean gradient and of its square is kept a step, by AdamW.
         weight_decay: times the learning rate, the share of each weight that a step takes away.
+        ns_steps: Newton-Schulz iterations towards the nearest orthogonal matrix; most of what a step costs.
 
     Raises ValueError for values out of range.
     """
@@ -44,6 +46,7 @@ def muon(
         momentum=momentum,
         weight_decay=weight_decay,
         use_adjusted_lr=True,
+        ns_steps=ns_steps,
         adamw_lr=lr,
         adamw_betas=(betas[0], betas[1]),
         adamw_wd=weight_decay,
