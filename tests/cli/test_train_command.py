@@ -222,7 +222,7 @@ REFUSED = {
     ("modle=cnn",): "there is no key modle: did you mean model?; there are ",
     ("recpie.steps=3",): "there is no key recpie: did you mean recipe?; there are ",
     ("recipe.stpes=3",): "there is no key recipe.stpes: did you mean recipe.steps?; there are ",
-    ("recipe.optimiser.nesterov=true",): "there is no key recipe.optimiser.nesterov; there are _target_, _partial_, lr",
+    ("recipe.optimiser.dampening=1",): "there is no key recipe.optimiser.dampening; there are _target_, _partial_, lr",
     ("seed.x=3",): "seed has no keys of its own, so seed.x does not exist",
     ("model=cnnn",): "model=cnnn does not exist: did you mean model=cnn?; there are cnn, cnn_stn, fcn, fcn_stn",
     ("data=rtx",): "data=rtx does not exist: did you mean data=rts?; there are e, none, p, r, rts",
