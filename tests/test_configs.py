@@ -154,7 +154,8 @@ def test_every_exception_for_a_model_belongs_to_a_recipe_and_a_model_and_is_take
     assert len(pairs) == 1
     recipe, model = pairs[0]
     exceptions = OmegaConf.load(CONFIGS / "recipe/for_model" / f"{name}.yaml")
-    exceptions.pop("defaults", None)
+    others = [OmegaConf.load(CONFIGS / "recipe/for_model" / f"{other}.yaml") for other in exceptions.pop("defaults", [])]
+    exceptions = OmegaConf.merge(*others, exceptions)
     assert exceptions
     composed = compose_config(f"recipe={recipe}", f"model={model}").recipe
     assert OmegaConf.merge(composed, exceptions) == composed
