@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 
 from stn_bench.data.sources import load_mnist
-from stn_bench.models.stage import ConvolutionStage
+from stn_bench.models.stage import AveragePool, ConvolutionStage
 
 BATCH = 64
 WORKERS = 2
@@ -58,6 +58,8 @@ def network(model: nn.Module) -> nn.Module:
                 if child.pool:
                     layers.append(nn.MaxPool2d(2, ceil_mode=child.ceil_mode))
                 setattr(module, name, nn.Sequential(*layers))
+            elif isinstance(child, AveragePool):
+                setattr(module, name, nn.AvgPool2d(2))
     return model
 
 

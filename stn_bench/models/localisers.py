@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from stn_bench.models.stage import ConvolutionStage
+from stn_bench.models.stage import AveragePool, ConvolutionStage
 
 
 def initialise(localiser: nn.Module, initialisation: str) -> None:
@@ -60,7 +60,7 @@ class ConvolutionalLocaliser(nn.Module):
         if min(height, width) < 1:
             raise ValueError(f"images of {image_shape[1:]} pixels are too small for this localiser: at least 28 x 28")
         self.features = features
-        self.downsample = nn.AvgPool2d(2)
+        self.downsample = AveragePool()
         self.conv1 = ConvolutionStage(channels, filters, self.kernel_size, ceil_mode=False)
         self.conv2 = ConvolutionStage(filters, filters, self.kernel_size, pool=False)
         self.connect = nn.Linear(filters * height * width, features)

@@ -1,8 +1,8 @@
-"""A convolution, with its ReLU and its pooling."""
+"""A convolution, with its ReLU and its pooling, and average pooling."""
 
 from torch import Tensor, nn
 
-from stn_bench.convolution import convolve, convolve_and_pool
+from stn_bench.convolution import average_pool, convolve, convolve_and_pool
 
 
 class ConvolutionStage(nn.Conv2d):
@@ -26,3 +26,11 @@ class ConvolutionStage(nn.Conv2d):
             features = convolve(images, self.weight)
         assert self.bias is not None
         return (features + self.bias.to(features.dtype)[:, None, None]).relu()
+
+
+class AveragePool(nn.Module):
+    """2x2 average pooling: (B, C, H, W) to half of H and W, without a last odd row and column."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The means of the windows."""
+        return average_pool(images)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from stn_bench.geometry import Kernel, Padding
 from stn_bench.models.budget import parameter_count
 from stn_bench.models.classifiers import BUDGET
+from stn_bench.models.stage import AveragePool
 from stn_bench.spatial_transformer import SpatialTransformer
 from stn_bench.transforms import Transform
 
@@ -47,7 +48,7 @@ class TransformedClassifier(nn.Module):
         channels, height, width = image_shape
         self.pool: nn.Module = nn.Identity()
         if max(height, width) > pool_above:
-            self.pool = nn.AvgPool2d(2)
+            self.pool = AveragePool()
             height, width = height // 2, width // 2
         left = parameters_budget - parameter_count(self.transformer)
         self.classifier = classifier(image_shape=(channels, height, width), classes=classes, parameters_budget=left)
