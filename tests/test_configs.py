@@ -153,8 +153,9 @@ def test_every_exception_for_a_model_belongs_to_a_recipe_and_a_model_and_is_take
     pairs = [(r, m) for r, m in itertools.product(chosen("recipe"), chosen("model")) if f"{r}_{m}" == name]
     assert len(pairs) == 1
     recipe, model = pairs[0]
-    exceptions = OmegaConf.load(CONFIGS / "recipe/for_model" / f"{name}.yaml")
-    others = [OmegaConf.load(CONFIGS / "recipe/for_model" / f"{other}.yaml") for other in exceptions.pop("defaults", [])]
+    folder = CONFIGS / "recipe/for_model"
+    exceptions = OmegaConf.load(folder / f"{name}.yaml")
+    others = [OmegaConf.load(folder / f"{other}.yaml") for other in exceptions.pop("defaults", [])]
     exceptions = OmegaConf.merge(*others, exceptions)
     assert exceptions
     composed = compose_config(f"recipe={recipe}", f"model={model}").recipe
