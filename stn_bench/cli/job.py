@@ -32,6 +32,7 @@ from stn_bench.training.checkpoint import Checkpoints
 from stn_bench.training.interruption import Interruption
 from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
+from stn_bench.training.precision import resolved
 from stn_bench.training.run import run
 
 
@@ -66,14 +67,13 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     """Train from where the folder's checkpoints end, evaluate, and write what came of it."""
     say_to_folder(folder)
     device, data, model, recipe, intervals = parts
-    steps = recipe.total_steps(data.train_count)
+    steps, precision = recipe.total_steps(data.train_count), resolved(recipe.precision, device)
     checkpoints = Checkpoints(folder, fingerprint(config))
     saved = checkpoints.load()
     done = saved["step"] if saved else 0
     _say(
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
-        f"{steps:,} steps in {recipe.precision} on {describe(device)}"
-        + (f", going on after step {done:,}" if saved else "")
+        f"{steps:,} steps in {precision} on {describe(device)}" + (f", going on after step {done:,}" if saved else "")
     )
     claim(folder, config)
     attempt.expect(done, steps)
@@ -102,7 +102,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
             images_per_second=outcome.images_seen / outcome.seconds,
             parameters=parameter_count(model),
             device=describe(device),
-            precision=recipe.precision,
+            precision=precision,
             config=config,
             versions={name: version(name) for name in ("stn-bench", "torch", "numpy", "hydra-core")}
             | {"python": platform.python_version()},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stn_bench.geometry import measure
 from stn_bench.spatial_transformer import SpatialTransformer
 from stn_bench.tasks import Classification
-from stn_bench.training.steps import autocast
+from stn_bench.training.precision import autocast
 
 
 class Warped(NamedTuple):

@@ -4,7 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytorch_optimizer
+import torch
+from pytorch_optimizer.optimizer.utils import zero_power_via_newton_schulz_5
+from torch import Tensor
 from torch.optim import Optimizer
+
+from stn_bench.training.precision import multiplies_bfloat16
 
 
 def muon(
@@ -40,7 +45,7 @@ def muon(
             of_a_kind = [parameter for parameter in parameters if (parameter.ndim > 1) == matrices]
             if of_a_kind:
                 parted.append({**group, "params": of_a_kind, "use_muon": matrices})
-    return pytorch_optimizer.Muon(
+    return Muon(
         parted,
         lr=lr,
         momentum=momentum,
@@ -52,3 +57,14 @@ def muon(
         adamw_wd=weight_decay,
         adamw_eps=1e-8,
     )
+
+
+class Muon(pytorch_optimizer.Muon):
+    """The library's, which multiplies in bfloat16; in float32 on a device that has no products in bfloat16."""
+
+    @staticmethod
+    def _orthogonalize(group: dict[str, Any], updates: list[Tensor]) -> list[Tensor]:
+        if multiplies_bfloat16(updates[0].device):
+            return pytorch_optimizer.Muon._orthogonalize(group, updates)
+        settings = {"num_steps": group["ns_steps"], "weights": group["ns_coeffs"], "dtype": torch.float32}
+        return [zero_power_via_newton_schulz_5(update.flatten(1), **settings) for update in updates]

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from stn_bench.errors import UserError
 from stn_bench.spatial_transformer import SpatialTransformer
+from stn_bench.training.precision import PRECISIONS
 
 Schedule = Callable[[int, int], float]
 """The factor on the learning rate at a step (from 0) of so many steps."""
@@ -102,8 +103,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise RecipeError(f"recipe.{name}={value!r} is not a whole number above 0")
-        if self.precision not in ("fp32", "bf16"):
-            raise RecipeError(f"recipe.precision={self.precision!r} is not known: use fp32 or bf16")
+        if self.precision not in PRECISIONS:
+            raise RecipeError(f"recipe.precision={self.precision!r} is not known: use {' or '.join(PRECISIONS)}")
         for name, (holds, words) in _LIMITS.items():
             value = getattr(self, name)
             if value is None and name in ("clip_norm", "average_decay", "localiser_weight_decay"):

@@ -12,9 +12,10 @@ from stn_bench.data.distorted import DistortedDigits
 from stn_bench.geometry import measure
 from stn_bench.tasks import Classification
 from stn_bench.training.divergence import check_finite, watched
-from stn_bench.training.evaluation import Evaluation, Warped, autocast, evaluate, watch_transformers
+from stn_bench.training.evaluation import Evaluation, Warped, evaluate, watch_transformers
 from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
+from stn_bench.training.precision import autocast
 from stn_bench.training.recipe import Recipe
 from stn_bench.training.state import Training
 from stn_bench.training.steps import train_steps

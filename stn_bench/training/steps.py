@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stn_bench.tasks import Classification
+from stn_bench.training.precision import autocast
 
 
 class Step(NamedTuple):
@@ -42,8 +43,3 @@ def train_steps(
         schedule.step()
         after_step()
         yield Step(loss.detach(), task.errors(logits.detach(), labels))
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which a classifier runs in `precision`, "fp32" or "bf16"."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

@@ -17,12 +17,14 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stn_bench.cli.build import build
+from stn_bench.cli.parts import choose_device
 from stn_bench.data import sources
 from stn_bench.data.sources import load_mnist
 from stn_bench.models import parameter_count
 from stn_bench.results.predictions import wrong_predictions
 from stn_bench.results.record import read_record
 from stn_bench.results.statistics import wilson_interval
+from stn_bench.training.precision import resolved
 
 SMOKE = ("recipe=smoke", "recipe.batch_size=64")
 FCN = (*SMOKE, "model=fcn")
@@ -68,7 +70,12 @@ def test_a_run_leaves_its_record_predictions_weights_and_config(stn_train):
     assert 0.2 < record.error == record.errors / 10_000 < 0.8
     assert record.wilson_95 == wilson_interval(record.errors, 10_000)
     assert record.choices == {"model": "fcn", "transform": None, "data": "r", "recipe": "smoke", "tag": None}
-    assert (record.seed, record.evaluated_on, record.images, record.precision) == (1, "test", 10_000, "bf16")
+    assert (record.seed, record.evaluated_on, record.images, record.precision) == (
+        1,
+        "test",
+        10_000,
+        resolved("auto", choose_device("auto")),
+    )
     assert (record.steps, record.images_seen, record.epochs) == (20, 20 * 256, 20 / 234)
     assert record.images_per_second == pytest.approx(record.images_seen / record.seconds)
     assert record.device.startswith("CPU, ") or torch.cuda.is_available()

@@ -61,3 +61,22 @@ def test_a_group_keeps_what_it_carries_and_nothing_is_lost():
 def test_a_number_out_of_range_is_refused(setting, words):
     with pytest.raises(ValueError, match=words):
         muon([{"params": [torch.nn.Parameter(torch.ones(2, 2))]}], **setting)
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (8, 3, 3, 3)])
+def test_without_products_in_bfloat16_a_step_is_taken_in_float32(monkeypatch, shape):
+    """The iteration itself, a X + b (X X') X + c (X X')^2 X from the normalised momentum, in double precision."""
+    torch.manual_seed(0)
+    gradient = torch.randn(shape)
+    matrix = gradient.flatten(1).double()
+    matrix = matrix / matrix.norm()
+    for _ in range(5):
+        gram = matrix @ matrix.mT
+        matrix = 3.4445 * matrix + (-4.7750 * gram + 2.0315 * gram @ gram) @ matrix
+    expected = 0.01 * 0.2 * max(matrix.shape) ** 0.5 * matrix.reshape(shape)
+    away = {}
+    for native in (True, False):
+        monkeypatch.setattr("stn_bench.training.muon.multiplies_bfloat16", lambda device, native=native: native)
+        away[native] = float((step(torch.zeros(shape), gradient, lr=0.01) - expected).norm() / expected.norm())
+    assert away[False] < 1e-4
+    assert 1e-3 < away[True] < 0.1  # and bfloat16 is what it is elsewhere

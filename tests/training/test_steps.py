@@ -8,7 +8,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from stn_bench.tasks import Classification
-from stn_bench.training.steps import autocast, train_steps
+from stn_bench.training.precision import autocast
+from stn_bench.training.steps import train_steps
 
 CPU = torch.device("cpu")
 
