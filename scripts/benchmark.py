@@ -24,7 +24,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import measures
+import torch
 from tabulate import tabulate
+
+from stn_bench.training.precision import multiplies_bfloat16
 
 TURNS = 3
 MARGIN = {True: "at most", False: "at least"}
@@ -124,8 +127,11 @@ def training() -> Iterator[Row]:
 
 
 def steps() -> Iterator[Row]:
-    """A step's arithmetic against a large matrix product's, and a transformer's step against its classifier's."""
-    for precision in ("bf16", "fp32"):
+    """A step's arithmetic against a large matrix product's, and a transformer's step against its classifier's.
+
+    In float32, and in bfloat16 where the processor has it: elsewhere no recipe uses it.
+    """
+    for precision in ("bf16", "fp32") if multiplies_bfloat16(torch.device("cpu")) else ("fp32",):
         for side in (28, 42):
             with Contestant("steps", str(side), precision) as ours:
                 names = ("product", "cnn", "classifier", "affine", "projective", "tps")

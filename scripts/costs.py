@@ -13,7 +13,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import measures
 import torch
@@ -72,6 +74,19 @@ def canvases() -> dict[int, float]:
     }
 
 
+GROWTH = {"batch size": "ST-CNN affine on R, batch size", "canvas": "ST-CNN affine on RTS, side of the canvas"}
+
+
+def tables(found: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Three tables in Markdown: of the cells, and of one cell by batch size and by canvas."""
+    rows = [[name, *(f"{row[data]:.1f}" for data in DISTORTIONS)] for name, row in found["cells"].items()]
+    tables = [(["seconds per epoch", *map(str.upper, DISTORTIONS)], rows)]
+    for key, words in GROWTH.items():
+        values = [f"{value:.1f}" for value in found[key].values()]
+        tables.append(([words, *map(str, found[key])], [["seconds per epoch", *values]]))
+    return "\n\n".join(tabulate(body, head, "github", disable_numparse=True) for head, body in tables)
+
+
 def main() -> None:
     """Measure, print the tables, write them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -79,12 +94,7 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     found = {"cells": cells(), "batch size": batches(), "canvas": canvases()}
-    rows = [[name, *(f"{row[data]:.1f}" for data in DISTORTIONS)] for name, row in found["cells"].items()]
-    print(tabulate(rows, ["seconds per epoch", "R", "RTS", "P", "E"], "github", disable_numparse=True))
-    for key in ("batch size", "canvas"):
-        print()
-        values = [f"{value:.1f}" for value in found[key].values()]
-        print(tabulate([["seconds per epoch", *values]], [key, *map(str, found[key])], "github", disable_numparse=True))
+    print(tables(found))
     if options.json:
         record = {
             "command": "python scripts/costs.py " + " ".join(sys.argv[1:]),

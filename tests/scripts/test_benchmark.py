@@ -45,7 +45,7 @@ def test_turns_alternate_and_give_medians():
 
 
 def test_steps_and_splines_can_be_measured():
-    for made in (measures.steps("28", "bf16"), measures.splines()):
+    for made in (measures.steps("28", "fp32"), measures.splines()):
         assert {name: next(units) for name, units in made.items() if name != "product"}.keys() == made.keys() - {
             "product"
         }
