@@ -32,7 +32,7 @@ from stn_bench.training.checkpoint import Checkpoints
 from stn_bench.training.interruption import Interruption
 from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
-from stn_bench.training.precision import resolved
+from stn_bench.training.precision import multiplies_bfloat16, resolved
 from stn_bench.training.run import run
 
 
@@ -75,6 +75,8 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
         f"{steps:,} steps in {precision} on {describe(device)}" + (f", going on after step {done:,}" if saved else "")
     )
+    if precision == "bf16" and not multiplies_bfloat16(device):
+        _say("bf16 is emulated here, a hundred times slower than fp32: recipe.precision=auto takes the faster")
     claim(folder, config)
     attempt.expect(done, steps)
     with Interruption() as interruption:

@@ -96,6 +96,15 @@ def test_a_run_leaves_its_record_predictions_weights_and_config(stn_train):
     assert f"{100 * record.error:.2f} %" in said.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_who_asks_for_slow_products_is_told(stn_train, few_files, monkeypatch, native):
+    monkeypatch.setattr("stn_bench.cli.job.multiplies_bfloat16", lambda device: native)
+    said = stn_train(*SMOKE, "model=fcn", "data=r", "recipe.precision=bf16", "recipe.steps=1")
+    assert said.code == 0, said.err
+    assert ("recipe.precision=auto takes the faster" in said.err) == (not native)
+    assert read_record(FCN_FOLDER / "result.json").precision == "bf16"
+
+
 def test_a_run_on_undone_digits_sees_them_at_their_own_size_and_learns_faster(stn_train):
     words = (*SMOKE, "model=fcn", "data=rts", "data.validation=1000")
     said = stn_train(*words), stn_train(*words, "data.undone=true", "tag=oracle")
