@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stn_bench.errors import UserError
+from stn_bench.results.agreement import differences, listed, recipes_of
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
 from stn_bench.results.statistics import mean, sample_sd
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 PREFERRED_RECIPE = "fast"  # shown where runs of several recipes exist and none was asked for
 WANTED = 3  # runs of a cell
-# where a run was made, not what it was: these config keys may differ between the runs of a cell
-NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "data.folder"})
-
-ADDED_LATER = {"data.undone": "False"}  # keys that older records lack, and what their runs did
 
 
 class TagOfRow(UserError, ValueError):
@@ -92,7 +89,8 @@ def build_table(
 
     Runs with a tag count only where that tag is asked for, here or by a row for itself. Recipes are never mixed:
     without `recipe` the runs of `fast` are taken if there are any, and a note names the others. A seed counts once per
-    cell. Runs of one cell whose configs differ in more than the seed are noted by the keys that differ.
+    cell. Runs of one cell whose configs differ in more than the seed are noted by the keys that differ; so are rows
+    that were not trained by one recipe, since a recipe may change under its name.
     Raises `TagOfRow` for a tag that a row has for itself.
     """
     matches = [row.match_in(column) for row in spec.rows for column in spec.columns]
@@ -113,11 +111,13 @@ def build_table(
         for column, published in zip(spec.columns, row.published, strict=True):
             choices = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag, **row.match_in(column)}
             runs, twice = _one_per_seed([run for run in on_test if _in_cell(run, choices)])
-            for remark in twice + _differences(runs):
+            for remark in twice + differences(runs):
                 remarks.setdefault(remark, []).append(row.name if row.spans else f"{row.name} on {column.label}")
             cells.append(Cell(row, column, choices, published, tuple(runs)))
+        if remark := recipes_of([cell.runs[0] for cell in cells if cell.runs]):
+            remarks.setdefault(remark, []).append(row.name)
         rows.append(tuple(cells))
-    notes += [f"{_first(list(dict.fromkeys(places)), 3)}: {remark}" for remark, places in remarks.items()]
+    notes += [f"{listed(list(dict.fromkeys(places)), 3)}: {remark}" for remark, places in remarks.items()]
     return Table(spec, recipe, tag, tuple(rows), tuple(notes))
 
 
@@ -166,40 +166,3 @@ def _one_per_seed(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]
                 f"{run.folder} does not."
             )
     return list(chosen.values()), remarks
-
-
-def _differences(runs: Sequence[RunRecord]) -> list[str]:
-    """A remark that names the keys in which the runs of a cell differ, or nothing."""
-    settings = [_settings(run) for run in runs]
-    found = {}
-    for key in sorted({key for one in settings for key in one}):
-        values = list(dict.fromkeys(one.get(key, "absent") for one in settings))
-        if len(values) > 1:
-            found[key] = values
-    if not found:
-        return []
-    named = _first([f"`{key}` ({', '.join(values)})" for key, values in found.items()], 5)
-    return [f"the mean mixes runs that differ in more than the seed: {named}."]
-
-
-def _first(names: Sequence[str], most: int) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _settings(run: RunRecord) -> dict[str, str]:
-    """What must agree between the runs of a cell: values as text by dotted key."""
-    flat = {"images": str(run.images), "data_sha256": run.data_sha256[:12], **ADDED_LATER}
-
-    def add(prefix: str, part: Mapping[str, Any]) -> None:
-        for name, value in part.items():
-            key = prefix + name
-            if key in NOT_COMPARED:
-                continue
-            if isinstance(value, Mapping):
-                add(f"{key}.", value)
-            else:
-                flat[key] = str(value)
-
-    add("", run.config)
-    return flat

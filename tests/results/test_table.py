@@ -145,6 +145,26 @@ def test_runs_that_differ_in_more_than_the_seed_are_noted_by_key_and_value(spec,
     assert table.notes == ("CNN on R: the mean mixes runs that differ in more than the seed: `recipe.lr` (0.1, 0.2).",)
 
 
+def test_a_row_whose_columns_were_trained_by_two_recipes_of_one_name_is_noted(make_record):
+    spec = parse_spec(files("stn_bench.configs").joinpath("table/distorted_mnist.yaml").read_text(), "distorted_mnist")
+    runs = [
+        make_record(model, data=data, config={"data": {"name": data}, "recipe": {"epochs": epochs}})
+        for model, data, epochs in (("cnn", "r", 30), ("cnn", "p", 40), ("cnn", "e", 40), ("fcn", "r", 9))
+    ]
+    assert build_table(spec, runs).notes[1:] == (
+        "CNN: the columns were not trained by one recipe, though it has one name: `recipe.epochs` (30, 40).",
+    )
+
+
+def test_the_precision_that_was_used_counts_and_not_the_one_that_was_asked_for(spec, make_record):
+    asked = [{"recipe": {"precision": word}} for word in ("auto", "bf16", "auto")]
+    runs = [make_record(seed=i, config=config, precision="bf16") for i, config in enumerate(asked)]
+    assert build_table(spec, runs).notes == ()
+    (note,) = build_table(spec, [*runs, make_record(seed=4, config=asked[0], precision="fp32")]).notes
+    assert "`precision` (bf16, fp32)" in note
+    assert "recipe.precision" not in note
+
+
 @pytest.mark.parametrize(("field", "value"), [("data_sha256", "f" * 64), ("images", 5000)])
 def test_runs_on_other_data_are_noted(spec, make_record, field, value):
     (note,) = build_table(spec, [make_record(seed=1), make_record(seed=2, **{field: value})]).notes

@@ -1,0 +1,64 @@
+"""Whether runs that are shown as one were made in one way: remarks on what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stn_bench.results.record import RunRecord
+
+# where a run was made, not what it was: these config keys may differ between the runs of a cell
+NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "data.folder"})
+IN_DEED = {"recipe.precision": "precision"}  # config keys that say how to choose, and what a record has of the choice
+
+ADDED_LATER = {"data.undone": "False"}  # keys that older records lack, and what their runs did
+
+
+def differences(runs: Sequence[RunRecord]) -> list[str]:
+    """A remark that names the keys in which the runs of a cell differ, or nothing."""
+    named = _named(_differing([_settings(run) for run in runs]))
+    return [f"the mean mixes runs that differ in more than the seed: {named}."] if named else []
+
+
+def recipes_of(runs: Sequence[RunRecord]) -> str:
+    """A remark that names the keys in which the recipes of a row's runs, one of each column, differ, or nothing."""
+    settings = [_settings(run) for run in runs]
+    ours = [{key: one[key] for key in one if key == "precision" or key.startswith("recipe.")} for one in settings]
+    named = _named(_differing(ours))
+    return f"the columns were not trained by one recipe, though it has one name: {named}." if named else ""
+
+
+def _differing(settings: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The values of each key in which the settings differ, each once."""
+    keys = sorted({key for one in settings for key in one})
+    values = {key: list(dict.fromkeys(one.get(key, "absent") for one in settings)) for key in keys}
+    return {key: found for key, found in values.items() if len(found) > 1}
+
+
+def _named(found: Mapping[str, Sequence[str]]) -> str:
+    return listed([f"`{key}` ({', '.join(values)})" for key, values in found.items()], 5)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The names, up to so many of them, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _settings(run: RunRecord) -> dict[str, str]:
+    """What must agree between the runs of a cell: values as text by dotted key."""
+    flat = {"images": str(run.images), "data_sha256": run.data_sha256[:12], **ADDED_LATER}
+    flat |= {name: str(getattr(run, name)) for name in IN_DEED.values()}
+
+    def add(prefix: str, part: Mapping[str, Any]) -> None:
+        for name, value in part.items():
+            key = prefix + name
+            if key in NOT_COMPARED or key in IN_DEED:
+                continue
+            if isinstance(value, Mapping):
+                add(f"{key}.", value)
+            else:
+                flat[key] = str(value)
+
+    add("", run.config)
+    return flat
