@@ -111,7 +111,7 @@ def totals(reference: Path) -> str:
             "",
             tabulate(body, head, "pipe", disable_numparse=True, colalign=["left"] * len(head)),
             "",
-            *(f"- {name}: {', '.join(found) or 'not known'}" for name, found in facts.items()),
+            *(f"- {name}: {'; '.join(found) or 'not known'}" for name, found in facts.items()),
             "",
         ]
     )

@@ -145,13 +145,11 @@ def config(*overrides: str) -> DictConfig:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """The processor's name and the instructions that torch found: "AMD EPYC, AVX2"."""
     path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":")[1].strip()
-    return platform.processor()
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def versions() -> dict[str, str]:

@@ -54,8 +54,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """A device in words."""
+    """A device in words: a GPU's name, or threads, architecture and the instructions that torch found."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''} ({platform.machine()})"
+    kind = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''} ({kind})"

@@ -33,7 +33,10 @@ def test_an_unknown_device_is_refused_by_name(name):
 @pytest.mark.parametrize(("threads", "words"), [(1, "CPU, 1 thread ("), (2, "CPU, 2 threads (")])
 def test_a_cpu_is_told_by_its_threads(monkeypatch, threads, words):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert describe(torch.device("cpu")).startswith(words)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    found = describe(torch.device("cpu"))
+    assert found.startswith(words)
+    assert found.endswith(", AVX2)")
 
 
 def test_a_gpu_is_told_by_its_name(monkeypatch):

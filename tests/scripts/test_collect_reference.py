@@ -169,7 +169,7 @@ def test_the_total_is_told_by_seed_and_for_runs_side_by_side(leave_run, collect)
         ["bounds", "2", "1 of 10", "0:10", "0:10"],
         ["bounds", "3", "1 of 10", "1:00", "-"],
     ]
-    assert "- Devices: CPU, 1 thread (x86_64), CPU, 2 threads (x86_64), NVIDIA H100" in lines
+    assert "- Devices: CPU, 1 thread (x86_64); CPU, 2 threads (x86_64); NVIDIA H100" in lines
     assert "- Versions: torch 2.15.0" in lines
 
 
