@@ -5,11 +5,14 @@ from typing import Any
 
 import pytorch_optimizer
 import torch
-from pytorch_optimizer.optimizer.utils import zero_power_via_newton_schulz_5
+from pytorch_optimizer.optimizer.utils import zero_power_via_gram_newton_schulz, zero_power_via_newton_schulz_5
 from torch import Tensor
 from torch.optim import Optimizer
 
 from stn_bench.training.precision import multiplies_bfloat16
+
+WIDE = 4
+"""Times as many columns as rows, or rows as columns, from which on iterating on the smaller of X X' and X' X pays."""
 
 
 def muon(
@@ -67,4 +70,11 @@ class Muon(pytorch_optimizer.Muon):
         if multiplies_bfloat16(updates[0].device):
             return pytorch_optimizer.Muon._orthogonalize(group, updates)
         settings = {"num_steps": group["ns_steps"], "weights": group["ns_coeffs"], "dtype": torch.float32}
-        return [zero_power_via_newton_schulz_5(update.flatten(1), **settings) for update in updates]
+        return [_orthogonal(update.flatten(1), **settings) for update in updates]
+
+
+def _orthogonal(matrix: Tensor, **settings: Any) -> Tensor:
+    """Newton-Schulz iterations, by the way that multiplies less: equal to rounding, which bfloat16 could not afford."""
+    if max(matrix.shape) < WIDE * min(matrix.shape):
+        return zero_power_via_newton_schulz_5(matrix, **settings)
+    return zero_power_via_gram_newton_schulz(matrix, **settings)

@@ -63,7 +63,7 @@ def test_a_number_out_of_range_is_refused(setting, words):
         muon([{"params": [torch.nn.Parameter(torch.ones(2, 2))]}], **setting)
 
 
-@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (8, 3, 3, 3)])
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (8, 3, 3, 3), (6, 80), (80, 6), (6, 8, 7, 7)])
 def test_without_products_in_bfloat16_a_step_is_taken_in_float32(monkeypatch, shape):
     """The iteration itself, a X + b (X X') X + c (X X')^2 X from the normalised momentum, in double precision."""
     torch.manual_seed(0)
