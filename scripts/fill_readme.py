@@ -1,9 +1,9 @@
-"""Write the tables of README.md anew from the records in outputs/reference.
+"""Write the tables of README.md and outputs/reference/README.md anew from the records in outputs/reference.
 
     python scripts/fill_readme.py
 
-A table stands between two comments, `<!-- VIEW of RECORDS -->` and `<!-- end -->`: one of VIEWS, of a file or folder.
-Everything else of the page is left as it is.
+A table stands between two comments, `<!-- VIEW of RECORDS -->` and `<!-- end -->`: one of VIEWS, of a file or folder named
+from the root. Everything else of a page is left as it is.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import costs
 from stn_bench.cli.table import main as stn_table
 
 ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "outputs/reference/README.md")
 BLOCK = re.compile(r"(?P<head><!-- (?P<view>\w+) of (?P<records>\S+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 
@@ -66,13 +67,14 @@ def filled(page: str, root: Path = ROOT) -> str:
 
 
 def main() -> None:
-    """Fill the page."""
+    """Fill the pages."""
     argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0]).parse_args()
-    page = ROOT / "README.md"
-    before = page.read_text(encoding="utf-8")
-    after = filled(before)
-    page.write_text(after, encoding="utf-8")
-    print(f"README.md: {'as it was' if after == before else 'changed'}", file=sys.stderr)
+    for name in PAGES:
+        page = ROOT / name
+        before = page.read_text(encoding="utf-8")
+        after = filled(before)
+        page.write_text(after, encoding="utf-8")
+        print(f"{name}: {'as it was' if after == before else 'changed'}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page says what the records say."""
+"""The pages say what the records say."""
 
 import json
 import re
@@ -7,17 +7,22 @@ import costs
 import fill_readme
 import pytest
 
-PAGE = (fill_readme.ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {name: (fill_readme.ROOT / name).read_text(encoding="utf-8") for name in fill_readme.PAGES}
 
 
-def test_the_page_is_what_the_records_say():
-    assert fill_readme.filled(PAGE) == PAGE, "a table of README.md is stale: python scripts/fill_readme.py"
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_what_the_records_say(name):
+    assert fill_readme.filled(PAGES[name]) == PAGES[name], f"a table of {name} is stale: python scripts/fill_readme.py"
 
 
-def test_every_view_is_on_the_page():
-    views = {found["view"] for found in fill_readme.BLOCK.finditer(PAGE)}
+@pytest.mark.parametrize("name", PAGES)
+def test_every_table_of_a_page_is_found(name):
+    assert len(re.findall("<!-- end -->", PAGES[name])) == len(fill_readme.BLOCK.findall(PAGES[name])) > 0
+
+
+def test_every_view_is_on_a_page():
+    views = {found["view"] for page in PAGES.values() for found in fill_readme.BLOCK.finditer(page)}
     assert views == set(fill_readme.VIEWS)
-    assert len(re.findall("<!-- end -->", PAGE)) == len(fill_readme.BLOCK.findall(PAGE)) == len(views)
 
 
 def test_a_table_is_made_anew_and_the_rest_is_left(tmp_path):
