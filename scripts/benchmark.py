@@ -24,12 +24,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import measures
+import plain
 import torch
 from tabulate import tabulate
 
 from stn_bench.training.precision import multiplies_bfloat16
 
 TURNS = 3
+AHEAD = 2 * plain.WORKERS
+"""Batches that a DataLoader's workers prepare ahead."""
 MARGIN = {True: "at most", False: "at least"}
 
 
@@ -86,11 +89,24 @@ def _serve(pipe: Connection, make: str, arguments: Sequence[str]) -> None:
             for _ in range(3):  # caches, lazy initialisation
                 next(made[name])
             fresh.remove(name)
-        next(made[name])  # back into its caches after the other's turn
-        started, units = time.perf_counter(), 0
-        while (passed := time.perf_counter() - started) < seconds:
-            units += next(made[name])
-        pipe.send(units / passed)
+        pipe.send(_speed(made[name], seconds))
+
+
+def _speed(steps: Iterator[int], seconds: float) -> float:
+    """Units a second.
+
+    What a DataLoader's workers prepared ahead since the last turn is not counted, and the other side's turn does not
+    begin before they are ahead again.
+    """
+    workers = bool(multiprocessing.active_children())
+    for _ in range(AHEAD if workers else 1):  # or back into the caches
+        units = next(steps)
+    ahead, done, started = AHEAD * units, 0, time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds:
+        done += next(steps)
+    if workers:
+        time.sleep(ahead * passed / done)
+    return done / passed
 
 
 def in_turns(sides: Mapping[str, tuple[Contestant, str]], seconds: float) -> dict[str, float]:
@@ -105,8 +121,8 @@ def in_turns(sides: Mapping[str, tuple[Contestant, str]], seconds: float) -> dic
 def distortions() -> Iterator[Row]:
     """Drawing and warping, against torchvision's transforms in a DataLoader."""
     for name in ("r", "rts", "p", "e"):
-        with Contestant("loader", name) as plain, Contestant("drawing", name) as ours:
-            speed = in_turns({"plain": (plain, "batches"), "ours": (ours, "batches")}, 0.7)
+        with Contestant("loader", name) as theirs, Contestant("drawing", name) as ours:
+            speed = in_turns({"plain": (theirs, "batches"), "ours": (ours, "batches")}, 0.7)
         ratio = speed["ours"] / speed["plain"]
         yield Row(f"draw and warp {name.upper()}", "images/s", speed["ours"], speed["plain"], ratio, 15)
 
@@ -116,9 +132,9 @@ def training() -> Iterator[Row]:
     cells = {"ST-CNN affine": "cnn_stn", "FCN": "fcn", "ST-FCN affine": "fcn_stn"}
     for words, model in cells.items():
         seconds = 2.5 if model == "cnn_stn" else 1.5
-        with Contestant("plain_loop", model, "r") as plain, Contestant("our_loops", model, "r") as ours:
+        with Contestant("plain_loop", model, "r") as theirs, Contestant("our_loops", model, "r") as ours:
             other = "fp32" if model == "cnn_stn" else "adamw"
-            speed = in_turns({"plain": (plain, "steps"), "fast": (ours, "fast"), other: (ours, other)}, seconds)
+            speed = in_turns({"plain": (theirs, "steps"), "fast": (ours, "fast"), other: (ours, other)}, seconds)
         for side, words_too in {"fast": "", "fp32": ", in fp32", "adamw": ", by AdamW"}.items():
             if side in speed:
                 target = 2.5 if side == "fp32" else 6

@@ -2,8 +2,8 @@
 
     python scripts/fill_readme.py
 
-A table stands between two comments, `<!-- VIEW of RECORDS -->` and `<!-- end -->`: one of VIEWS, of a file or folder named
-from the root. Everything else of a page is left as it is.
+A table stands between two comments, `<!-- VIEW of RECORDS -->` and `<!-- end -->`: one of VIEWS, of a file or
+folder named from the root. Everything else of a page is left as it is.
 """
 
 import argparse

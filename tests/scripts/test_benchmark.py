@@ -44,6 +44,25 @@ def test_turns_alternate_and_give_medians():
     assert asked == ["first", "second"] * 3
 
 
+@pytest.mark.parametrize("workers", [2, 0])
+def test_what_workers_prepared_between_turns_does_not_count(monkeypatch, workers):
+    clock = [0.0]
+
+    def steps():
+        for _ in range(benchmark.AHEAD):  # prepared ahead, if there is who prepares
+            yield 64
+        while True:
+            clock[0] += 0.25
+            yield 64
+
+    monkeypatch.setattr(benchmark.multiprocessing, "active_children", lambda: [object()] * workers)
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(benchmark.time, "sleep", lambda seconds: clock.append(seconds))
+    speed = benchmark._speed(steps(), 2.0)
+    assert speed == (256 if workers else 256 + 3 * 64 / 2)
+    assert clock[1:] == ([benchmark.AHEAD * 0.25] if workers else [])  # the other side waits for them
+
+
 def test_steps_and_splines_can_be_measured():
     for made in (measures.steps("28", "fp32"), measures.splines()):
         assert {name: next(units) for name, units in made.items() if name != "product"}.keys() == made.keys() - {
