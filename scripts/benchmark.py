@@ -131,7 +131,7 @@ def training() -> Iterator[Row]:
     """Training end to end, against the plain loop."""
     cells = {"ST-CNN affine": "cnn_stn", "FCN": "fcn", "ST-FCN affine": "fcn_stn"}
     for words, model in cells.items():
-        seconds = 2.5 if model == "cnn_stn" else 1.5
+        seconds = 2.0 if model == "cnn_stn" else 1.2
         with Contestant("plain_loop", model, "r") as theirs, Contestant("our_loops", model, "r") as ours:
             other = "fp32" if model == "cnn_stn" else "adamw"
             speed = in_turns({"plain": (theirs, "steps"), "fast": (ours, "fast"), other: (ours, other)}, seconds)
@@ -175,7 +175,7 @@ def splines() -> Iterator[Row]:
 
 def sweeps() -> Iterator[Row]:
     """Two cells through a sweep, a core each, against one after the other, all cores each."""
-    command = ["model=cnn_stn", "transform=affine", "seed=1,2", "recipe.epochs=null", "recipe.steps=120", "-m"]
+    command = ["model=cnn_stn", "transform=affine", "seed=1,2", "recipe.epochs=null", "recipe.steps=80", "-m"]
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(2):
         for jobs, seen in seconds.items():
