@@ -77,4 +77,4 @@ def _orthogonal(matrix: Tensor, **settings: Any) -> Tensor:
     """Newton-Schulz iterations, by the way that multiplies less: equal to rounding, which bfloat16 could not afford."""
     if max(matrix.shape) < WIDE * min(matrix.shape):
         return zero_power_via_newton_schulz_5(matrix, **settings)
-    return zero_power_via_gram_newton_schulz(matrix, **settings)
+    return zero_power_via_gram_newton_schulz(matrix, reset_steps=(), **settings)
