@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from stn_bench.training.precision import multiplies_bfloat16
 
-WIDE = 4
+WIDE = 2
 """Times as many columns as rows, or rows as columns, from which on iterating on the smaller of X X' and X' X pays."""
 
 
