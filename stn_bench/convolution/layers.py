@@ -23,11 +23,11 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
         return functional.conv2d(images, weight)
     images, weight = _as_autocast(images, weight)
     with torch.autocast("cpu", enabled=False):
-        size = weight.shape[-1]
+        filters, channels, size, _ = weight.shape
         if images.shape[-2:] == weight.shape[-2:]:
             matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (F, H W C)
             return _from_pixel_major((matrix @ _pixel_major(images).flatten(0, 2))[None, None])
-        if frequencies.pay((images.shape[-2], images.shape[-1]), size, *weight.shape[:2]):
+        if frequencies.pay((images.shape[-2], images.shape[-1]), size, filters, channels, images.dtype):
             return _from_pixel_major(frequencies.convolve(_pixel_major(images), weight))
         return functional.conv2d(images, weight)
 
