@@ -21,8 +21,9 @@ class TransformedClassifier(nn.Module):
         localiser: makes the localisation network from an image shape; the network tells its `features`.
         transform: the family of warps.
         classifier: makes the classifier from an image shape, classes and a `parameters_budget`.
-        pool_above: canvases with more pixels on a side than this are average-pooled 2x after the transformer, as
-            the paper's RTS (42) and cluttered (60) ones are.
+        pool_above: images with more pixels on a side than this are average-pooled 2x after the transformer, as the
+            paper's RTS (42) and cluttered (60) ones are.
+        output_size: pixels on a side of what the transformer makes of such images; as many as they have if None.
         parameters_budget: for localiser, regression and classifier together.
         kernel, padding: how the transformer reads its input.
     """
@@ -35,6 +36,7 @@ class TransformedClassifier(nn.Module):
         transform: Transform,
         classifier: Callable[..., nn.Module],
         pool_above: int = 28,
+        output_size: int | None = None,
         parameters_budget: int = BUDGET,
         kernel: Kernel = "bilinear",
         padding: Padding = "zeros",
@@ -42,10 +44,12 @@ class TransformedClassifier(nn.Module):
         super().__init__()
         network = localiser(image_shape=image_shape)
         features: int = network.features  # type: ignore[assignment]
-        self.transformer = SpatialTransformer(
-            network, features, transform, kernel=kernel, padding=padding, name="transformer"
-        )
         channels, height, width = image_shape
+        if output_size is not None and max(height, width) > pool_above:
+            height = width = output_size
+        self.transformer = SpatialTransformer(
+            network, features, transform, (height, width), kernel, padding, name="transformer"
+        )
         self.pool: nn.Module = nn.Identity()
         if max(height, width) > pool_above:
             self.pool = AveragePool()

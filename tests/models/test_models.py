@@ -188,6 +188,17 @@ def test_only_canvases_above_the_limit_are_pooled(shape, above, pooled):
     assert model(torch.rand(2, *shape)).shape == (2, 10)
 
 
+@pytest.mark.parametrize(
+    ("shape", "output_size", "made", "seen"), [(LARGE, None, 42, 21), (LARGE, 56, 56, 28), (SMALL, 56, 28, 28)]
+)
+def test_what_a_transformer_makes_of_larger_canvases_may_have_a_size_of_its_own(shape, output_size, made, seen):
+    build = partial(TransformedClassifier, shape, 10, FullyConnectedLocaliser, transforms.Affine(), FCN)
+    model = build(output_size=output_size)
+    assert model.transformer(torch.rand(2, *shape)).shape == (2, 1, made, made)
+    assert model.classifier[1].in_features == seen**2
+    assert model(torch.rand(2, *shape)).shape == (2, 10)
+
+
 def test_kernel_and_padding_reach_the_transformer():
     model = TransformedClassifier(
         SMALL, 10, FullyConnectedLocaliser, transforms.Affine(), FCN, kernel="nearest", padding="border"
