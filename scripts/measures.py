@@ -74,11 +74,11 @@ def steps(side: str, precision: str) -> Measures:
         for transform in ("affine", "projective", "tps")
     }
     networks: dict[str, nn.Module] = {"cnn": CNN(shape, 10), **transformed}
-    classifier_shape = shape if int(side) <= 28 else (1, int(side) // 2, int(side) // 2)
-    networks["classifier"] = CNN(classifier_shape, 10, filters=transformed["affine"].width)
-    pooled = nn.functional.interpolate(batch[0], classifier_shape[1:]), batch[1]
+    with torch.no_grad():
+        seen = transformed["affine"].pool(transformed["affine"].transformer(batch[0])), batch[1]
+    networks["classifier"] = CNN(tuple(seen[0].shape[1:]), 10, filters=transformed["affine"].width)
     made: dict[str, Iterator[int]] = {
-        name: _each(1, train(cfg, network, _again(pooled if name == "classifier" else batch)))
+        name: _each(1, train(cfg, network, _again(seen if name == "classifier" else batch)))
         for name, network in networks.items()
     }
     made["product"] = product(torch.bfloat16 if precision == "bf16" else torch.float32)
