@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/runs/r
+COVERAGE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo table1 test test-engines check
@@ -38,7 +39,7 @@ table1:
 
 test: .venv/installed-dev
 	$(BIN)/stn-data fetch
-	$(BIN)/pytest -n auto --maxprocesses=4 --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n auto --maxprocesses=4 $(COVERAGE)
 
 .venv/installed-engines: .venv/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[slurm,ray]'
@@ -58,4 +59,4 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(MAKE) test
+	$(MAKE) test COVERAGE='--cov --cov-report=term:skip-covered'

@@ -43,8 +43,8 @@ from stn_bench.data.sources import load_mnist
 
 SHORT = ["recipe=smoke", "recipe.batch_size=64", "device=cpu"]
 CELLS = [  # an epoch has 20 steps or so
-    ["model=fcn", "recipe.precision=fp32", "recipe.steps=150"],
-    ["model=fcn", "recipe.average_decay=0.9", "data=e", "recipe.steps=90"],
+    ["model=fcn", "model.units=32", "recipe.precision=fp32", "recipe.steps=150"],
+    ["model=fcn", "model.units=32", "recipe.average_decay=0.9", "data=e", "recipe.steps=90"],
     ["model=fcn_stn", "transform=affine", "recipe.average_decay=0.9", "recipe.steps=70"],
     [
         "model=fcn_stn",

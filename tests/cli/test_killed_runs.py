@@ -17,8 +17,9 @@ from stn_bench.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[2]
 TRAIN = Path(sys.executable).with_name("stn-train")
-WORDS = ["recipe=smoke", "recipe.batch_size=64", "model=fcn", "device=cpu", "data.validation=200"]
-LONG = [*WORDS, "recipe.steps=4000", "checkpoint.every_steps=20"]
+WORDS = ["recipe=smoke", "recipe.batch_size=64", "device=cpu", "data.validation=200"]
+WORDS += ["model=fcn", "model.units=16"]  # a large network would only take longer
+LONG = [*WORDS, "recipe.steps=1000000", "checkpoint.every_steps=20"]
 FOLDER = Path("outputs/runs/r/fcn-plain/smoke/seed1")
 
 
@@ -80,7 +81,7 @@ def test_a_signal_saves_then_ends_with_128_and_its_number(begin, number, code):
     status = read_status(FOLDER)
     assert (status.state, status.why) == ("interrupted", "Ctrl-C" if number == signal.SIGINT else number.name)
     newest = max(int(path.name.removeprefix("checkpoint-")) for path in FOLDER.glob("checkpoint-*"))
-    assert 0 < status.step == newest < 4000  # the step it was at, not the last one due
+    assert 0 < status.step == newest < 1_000_000  # the step it was at, not the last one due
     assert whole()
 
 
@@ -108,7 +109,7 @@ def test_a_second_process_is_refused_until_the_first_one_dies(begin):
 
 
 def test_two_sweeps_at_once_share_the_work_and_corrupt_nothing(begin):
-    words = [*WORDS, "recipe.steps=400", "seed=1,2,3,4", "-m", "hydra/launcher=basic"]  # one process a sweep
+    words = [*WORDS, "recipe.steps=1500", "seed=1,2,3,4", "-m", "hydra/launcher=basic"]  # one process a sweep
     said = []
     for process in [begin(*words), begin(*words)]:
         said += process.communicate(timeout=200)[1].splitlines()
