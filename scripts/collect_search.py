@@ -26,6 +26,7 @@ from stn_bench.results.spec import parse_spec
 
 NOT_TOLD = ("seed", "tag", "device", "output")
 COMPARISON = "comparison.md"
+NULL = str(None)
 
 
 def comparison(records: Sequence[RunRecord]) -> str:
@@ -60,12 +61,11 @@ def comparison(records: Sequence[RunRecord]) -> str:
 
 
 def _usual(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """The value of each key that most of the runs have; of equally many, the first run's."""
-    values: dict[str, Counter[str]] = defaultdict(Counter)
-    for run in runs:
-        for key, value in _flat(run.config):
-            values[key][value] += 1
-    return {key: counter.most_common(1)[0][0] for key, counter in values.items()}
+    """The value of each key that most of the runs have; of equally many, the first run's. A run from before there was a
+    key has its null, which changes nothing."""
+    configs = [dict(_flat(run.config)) for run in runs]
+    keys = dict.fromkeys(key for config in configs for key in config)
+    return {key: Counter(config.get(key, NULL) for config in configs).most_common(1)[0][0] for key in keys}
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -73,7 +73,8 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         elif prefix + name not in NOT_TOLD:
-            yield prefix + name, str(value).replace(" ", "")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            yield prefix + name, f"{value:.15g}" if number else str(value).replace(" ", "")
 
 
 def _published() -> dict[tuple[str, str], str]:

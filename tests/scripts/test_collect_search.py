@@ -61,6 +61,14 @@ def test_tags_are_told_best_first_by_what_they_set_otherwise(leave, collect):
     ]
 
 
+def test_a_key_that_older_runs_lack_is_told_where_it_is_set_and_equal_numbers_are_equal(leave, collect):
+    leave(1, "old", 100, clip_norm=3)
+    leave(1, "older", 100, clip_norm=3.0)
+    leave(1, "new", 100, clip_norm=3, new_key=None)
+    leave(1, "wide", 90, clip_norm=3.0, new_key=56)
+    assert [line[2:4] for line in collect()] == [["wide", "recipe.new_key=56"], ["new", ""], ["old", ""], ["older", ""]]
+
+
 def test_each_cell_is_compared_with_itself_and_with_the_paper(leave, collect):
     leave(1, "base", 100)
     leave(1, "base", 50, data="rts", clip_norm=9.0)
