@@ -45,7 +45,7 @@ SHORT = ["recipe=smoke", "recipe.batch_size=64", "device=cpu"]
 CELLS = [  # an epoch has 20 steps or so
     ["model=fcn", "model.units=32", "recipe.precision=fp32", "recipe.steps=150"],
     ["model=fcn", "model.units=32", "recipe.average_decay=0.9", "data=e", "recipe.steps=90"],
-    ["model=fcn_stn", "transform=affine", "recipe.average_decay=0.9", "recipe.steps=70"],
+    ["model=fcn_stn", "model.classifier.units=32", "transform=affine", "recipe.average_decay=0.9", "recipe.steps=70"],
     [
         "model=fcn_stn",
         "transform=projective",
@@ -140,7 +140,14 @@ def kill_at_random(scratch: Path, runs: int, commands: int, dice: random.Random)
 
 def kill_in_each_step_of_a_save(scratch: Path) -> bool:
     """The second part."""
-    words = [*SHORT, "model=fcn_stn", "recipe.average_decay=0.9", "recipe.steps=30", "checkpoint.every_steps=6"]
+    words = [
+        *SHORT,
+        "model=fcn_stn",
+        "model.classifier.units=16",
+        "recipe.average_decay=0.9",
+        "recipe.steps=30",
+        "checkpoint.every_steps=6",
+    ]
     whole = scratch / "whole"
     names = scratch / "names"
     scratch.mkdir(parents=True)
