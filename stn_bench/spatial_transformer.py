@@ -26,7 +26,7 @@ class SpatialTransformer(nn.Module):
         kernel: how the input is read: "bilinear", "nearest" (no gradient for theta) or "bicubic".
         padding: what lies outside the input: "zeros" or "border".
         name: what errors call this transformer; useful where a network has several.
-    Raises ValueError for an unknown kernel or padding.
+    Raises ValueError for an unknown kernel or padding, or an output size that is none.
     """
 
     def __init__(
@@ -41,6 +41,9 @@ class SpatialTransformer(nn.Module):
     ) -> None:
         super().__init__()
         check_sampling(kernel, padding)
+        if output_size is not None and not all(isinstance(side, int) and side >= 1 for side in output_size):
+            found = " x ".join(map(str, output_size))
+            raise ValueError(f"{name!r} cannot make {found} pixels: output_size wants whole numbers from 1")
         self.localiser = localiser
         self.transform = transform
         self.regression = nn.Linear(features, transform.num_params)

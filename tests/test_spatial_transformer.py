@@ -265,6 +265,12 @@ def test_parameters_of_another_transform_are_refused():
         flat(Rotation()).points_of(torch.zeros(2, 6), SIZE)
 
 
+@pytest.mark.parametrize("size", [(0, 9), (9, -1), (9.5, 9), ("big", "big")])
+def test_an_output_size_that_is_none_is_refused_at_once(size):
+    with pytest.raises(ValueError, match=f"'eye' cannot make {size[0]} x {size[1]} pixels: output_size wants whole"):
+        flat(output_size=size, name="eye")
+
+
 def test_its_settings_are_shown():
     shown = repr(flat(output_size=(9, 9), padding="border"))
     assert "output_size=(9, 9), kernel='bilinear', padding='border'" in shown

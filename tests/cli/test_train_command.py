@@ -271,6 +271,16 @@ REFUSED = {
         "transform=tps",
         "transform.rows=1",
     ): "model cannot be built: a grid of 1 x 4 control points lies",
+    (
+        "model=fcn_stn",
+        "data=rts",
+        "model.output_size=0",
+    ): "model cannot be built: 'transformer' cannot make 0 x 0 pixels",
+    (
+        "model=fcn_stn",
+        "data=rts",
+        "model.output_size=big",
+    ): "model cannot be built: 'transformer' cannot make big x big",
     ("checkpoint.every_minutes=0",): "checkpoint.every_minutes=0.0 is not above 0: give null for never",
     ("checkpoint.every_steps=-5",): "checkpoint.every_steps=-5 is not above 0: give null for never",
     ("checkpoint.every_step=5",): "there is no key checkpoint.every_step: did you mean checkpoint.every_steps?",
