@@ -26,7 +26,9 @@ def warp_figure(inputs: Tensor, points: Tensor, outputs: Tensor, titles: Sequenc
         _image(below, outputs[column, 0])
         if titles:
             above.set_title(titles[column], fontsize=9)
-    axes[0, 0].set_ylabel("input, frame", fontsize=9)
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # frames may reach as far as the words
+    axes[0, 0].set_ylabel("input, frame", fontsize=9, bbox=ground)
+    axes[0, 0].set_axisbelow(False)
     axes[1, 0].set_ylabel("output", fontsize=9)
     return figure
 
