@@ -9,113 +9,22 @@ printed are medians and their ratio. Only ratios hold: machines differ, and so d
 import argparse
 import datetime
 import json
-import multiprocessing
 import os
 import platform
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import measures
-import plain
 import torch
-from tabulate import tabulate
+from benchmark_table import Row, table
+from command_use import run
+from turns import TURNS, Contestant, in_turns
 
 from stn_bench.training.precision import multiplies_bfloat16
-
-TURNS = 3
-AHEAD = 2 * plain.WORKERS
-"""Batches that a DataLoader's workers prepare ahead."""
-MARGIN = {True: "at most", False: "at least"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    what: str
-    unit: str
-    ours: float
-    baseline: float | None
-    figure: float
-    """What is compared with the target: a ratio, or an absolute number where there is no baseline."""
-    target: float
-    at_most: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether the target is."""
-        return self.figure <= self.target if self.at_most else self.figure >= self.target
-
-
-class Contestant:
-    """A process that measures by name, when it is its turn; used in a `with` statement."""
-
-    def __init__(self, make: str, *arguments: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, child = context.Pipe()
-        self.process = context.Process(target=_serve, args=(child, make, arguments))
-
-    def __enter__(self) -> "Contestant":
-        self.process.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.pipe.send(None)
-        self.process.join(10)
-        self.process.kill()
-
-    def measure(self, name: str, seconds: float) -> float:
-        """How many of its units a second `name` does. Raises RuntimeError where the process fails."""
-        self.pipe.send((name, seconds))
-        if not self.pipe.poll(300):
-            raise RuntimeError(f"{name} did not answer within 300 s")
-        return float(self.pipe.recv())
-
-
-def _serve(pipe: Connection, make: str, arguments: Sequence[str]) -> None:
-    made: Mapping[str, Iterator[int]] = getattr(measures, make)(*arguments)
-    fresh = set(made)
-    while (asked := pipe.recv()) is not None:
-        name, seconds = asked
-        if name in fresh:
-            for _ in range(3):  # caches, lazy initialisation
-                next(made[name])
-            fresh.remove(name)
-        pipe.send(_speed(made[name], seconds))
-
-
-def _speed(steps: Iterator[int], seconds: float) -> float:
-    """Units a second.
-
-    What a DataLoader's workers prepared ahead since the last turn is not counted, and the other side's turn does not
-    begin before they are ahead again.
-    """
-    workers = bool(multiprocessing.active_children())
-    for _ in range(AHEAD if workers else 1):  # or back into the caches
-        units = next(steps)
-    ahead, done, started = AHEAD * units, 0, time.perf_counter()
-    while (passed := time.perf_counter() - started) < seconds:
-        done += next(steps)
-    if workers:
-        time.sleep(ahead * passed / done)
-    return done / passed
-
-
-def in_turns(sides: Mapping[str, tuple[Contestant, str]], seconds: float) -> dict[str, float]:
-    """The median speed of each side, measured in turns."""
-    seen: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(TURNS):
-        for side, (contestant, name) in sides.items():
-            seen[side].append(contestant.measure(name, seconds))
-    return {side: statistics.median(speeds) for side, speeds in seen.items()}
 
 
 def distortions() -> Iterator[Row]:
@@ -179,82 +88,28 @@ def sweeps() -> Iterator[Row]:
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(2):
         for jobs, seen in seconds.items():
-            seen.append(_run(*command, f"hydra.launcher.jobs={jobs}").seconds)
+            seen.append(run(*command, f"hydra.launcher.jobs={jobs}").seconds)
     alone, together = (statistics.median(seen) for seen in seconds.values())
     yield Row("two cells side by side in a sweep", "s", together, alone, alone / together, 1.15)
 
 
 def commands() -> Iterator[Row]:
     """What one waits for, and the memory of one run."""
-    help_seconds = statistics.median(_run("--help").seconds for _ in range(TURNS))
+    help_seconds = statistics.median(run("--help").seconds for _ in range(TURNS))
     yield Row("stn-train --help", "s", help_seconds, None, help_seconds, 0.6, at_most=True)
     short = ("recipe.epochs=null", "recipe.steps=1")
-    first = statistics.median(_run("data=r", *short, until="epoch").seconds for _ in range(TURNS))
+    first = statistics.median(run("data=r", *short, until="epoch").seconds for _ in range(TURNS))
     yield Row("start of a run to its first step", "s", first, None, first, 6, at_most=True)
     for name in ("r", "rts", "p", "e"):
         largest = ("model=cnn",) if name == "rts" else ("model=cnn_stn", "transform=tps")
-        memory = _run(f"data={name}", *largest, "recipe=smoke").gibibytes
+        memory = run(f"data={name}", *largest, "recipe=smoke").gibibytes
         limit = 1.6 if name == "rts" else 1.2
         yield Row(f"peak memory of a run on {name.upper()}", "GiB", memory, None, memory, limit, at_most=True)
-
-
-@dataclass(frozen=True)
-class Used:
-    """What a command used."""
-
-    seconds: float
-    gibibytes: float
-
-
-def _run(*arguments: str, until: str | None = None) -> Used:
-    """Run stn-train in an empty folder; `until`: the word with which the line begins after which it is stopped."""
-    command = shutil.which("stn-train", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    assert command is not None, "stn-train is not installed: pip install -e ."
-    with tempfile.TemporaryDirectory() as folder:
-        output = () if "--help" in arguments else (f"output={folder}",)
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [command, *arguments, *output], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stderr is not None
-        said, stopped = [], False
-        for line in process.stderr:
-            said.append(line)
-            if until is not None and line.startswith(until):
-                stopped = True
-                break
-        seconds = time.perf_counter() - started
-        if stopped:
-            process.kill()
-        _, status, usage = os.wait4(process.pid, 0)
-        if not stopped:
-            seconds = time.perf_counter() - started
-    if status and not stopped:
-        raise RuntimeError(f"stn-train {' '.join(arguments)} failed:\n{''.join(said)}")
-    return Used(seconds, usage.ru_maxrss / 2**20)
 
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     part.__name__: part for part in (distortions, training, steps, splines, sweeps, commands)
 }
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown."""
-    lines = []
-    for row in rows:
-        number = ",.0f" if row.ours >= 100 else ".2f"
-        figure = f"{row.figure:.2f}" if row.figure < 10 else f"{row.figure:.0f}"
-        lines.append(
-            [
-                row.what,
-                f"{row.ours:{number}} {row.unit}",
-                "" if row.baseline is None else f"{row.baseline:{number}} {row.unit}",
-                figure + ("" if row.baseline is None else "x"),
-                f"{MARGIN[row.at_most]} {row.target:g}" + ("" if row.met else " (missed)"),
-            ]
-        )
-    return tabulate(lines, ["", "ours", "baseline", "figure", "target"], "github", disable_numparse=True)
 
 
 def main() -> None:

@@ -15,8 +15,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import benchmark
 import costs
+from benchmark_table import Row
+from benchmark_table import table as benchmark_table
 
 from stn_bench.cli.table import main as stn_table
 
@@ -41,7 +42,7 @@ def text(page: Path) -> str:
 def speed(record: Path) -> str:
     """What `scripts/benchmark.py` prints."""
     rows = json.loads(record.read_text(encoding="utf-8"))["rows"]
-    return benchmark.table([benchmark.Row(**{name: row[name] for name in row if name != "met"}) for row in rows])
+    return benchmark_table([Row(**{name: row[name] for name in row if name != "met"}) for row in rows])
 
 
 def cost(record: Path) -> str:

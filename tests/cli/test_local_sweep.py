@@ -16,12 +16,12 @@ SWEEP = (
     "recipe=smoke",
     "recipe.steps=3",
     "model=fcn,cnn",
-    "seed=1,2,3,4,5,6",
+    "seed=1,2,3",
     "device=cpu",
     "data.validation=500",
     "-m",
 )
-NO_FOLDER, KILLED = RUNS / "fcn-plain/smoke/seed2", RUNS / "cnn-plain/smoke/seed4"
+NO_FOLDER, KILLED = RUNS / "fcn-plain/smoke/seed2", RUNS / "cnn-plain/smoke/seed2"
 
 
 def process_of(folder):
@@ -59,13 +59,13 @@ def test_what_dies_in_a_sweep_is_named_the_rest_is_done_and_the_same_command_doe
     given = "recipe=smoke recipe.steps=3 model={} seed={} device=cpu data.validation=500"
     assert first.startswith(f"failed  {given.format('fcn', 2)}  FileExistsError: ")
     assert first.endswith(f"  {NO_FOLDER}")
-    assert second == f"failed  {given.format('cnn', 4)}  killed by SIGKILL (often: out of memory)  {KILLED}"
-    assert counts == "12 runs: 10 done, 2 failed"
-    assert last == "stn-train: 2 of 12 runs failed, see above; the same command retries them"
-    assert re.search(r"^\[\d+/12\] model=cnn seed=6  done  validation error \d+\.\d+ %", err, re.MULTILINE)
+    assert second == f"failed  {given.format('cnn', 2)}  killed by SIGKILL (often: out of memory)  {KILLED}"
+    assert counts == "6 runs: 4 done, 2 failed"
+    assert last == "stn-train: 2 of 6 runs failed, see above; the same command retries them"
+    assert re.search(r"^\[\d+/6\] model=cnn seed=3  done  validation error \d+\.\d+ %", err, re.MULTILINE)
     before = finished()
-    assert len(before) == 10
-    log = (RUNS / "cnn-plain/smoke/seed6/log.txt").read_text()
+    assert len(before) == 4
+    log = (RUNS / "cnn-plain/smoke/seed3/log.txt").read_text()
     assert "parameters (width" in log
     assert "epoch 1/1" in log
     assert "epoch 1/1" not in err  # the words of runs beside one another are kept apart
@@ -73,8 +73,8 @@ def test_what_dies_in_a_sweep_is_named_the_rest_is_done_and_the_same_command_doe
     NO_FOLDER.unlink()
     again = subprocess.run([TRAIN, *SWEEP], capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
-    assert again.stderr.splitlines()[-1] == "12 runs: 2 done, 10 skipped"
+    assert again.stderr.splitlines()[-1] == "6 runs: 2 done, 4 skipped"
     after = finished()
-    assert len(after) == 12
+    assert len(after) == 6
     assert before.items() <= after.items(), "a finished run was trained again"
-    assert (RUNS / "cnn-plain/smoke/seed6/log.txt").read_text() == log
+    assert (RUNS / "cnn-plain/smoke/seed3/log.txt").read_text() == log

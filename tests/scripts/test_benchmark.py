@@ -1,31 +1,64 @@
 """The benchmark's arithmetic, and that each thing it measures can be measured."""
 
 import itertools
+import json
+from pathlib import Path
 
 import benchmark
 import measures
 import plain
 import pytest
 import torch
+import turns
+from benchmark_table import Row, table
+from command_use import Used
 
 from stn_bench.models import CNN
 
+RECORD = Path(__file__).parents[2] / "outputs/reference/benchmark_avx2.json"
+
 
 def test_a_row_is_met_from_its_target_on_or_up_to_it():
-    row = benchmark.Row("speed", "images/s", 30.0, 10.0, 3.0, 3.0)
+    row = Row("speed", "images/s", 30.0, 10.0, 3.0, 3.0)
     assert row.met
-    assert not benchmark.Row("speed", "images/s", 29.9, 10.0, 2.99, 3.0).met
-    assert benchmark.Row("time", "s", 6.0, None, 6.0, 6.0, at_most=True).met
-    assert not benchmark.Row("time", "s", 6.1, None, 6.1, 6.0, at_most=True).met
+    assert not Row("speed", "images/s", 29.9, 10.0, 2.99, 3.0).met
+    assert Row("time", "s", 6.0, None, 6.0, 6.0, at_most=True).met
+    assert not Row("time", "s", 6.1, None, 6.1, 6.0, at_most=True).met
 
 
 def test_the_table_says_which_targets_are_missed():
-    rows = [benchmark.Row("fast", "images/s", 3e4, 1e3, 30.0, 15), benchmark.Row("slow", "s", 7.5, None, 7.5, 6, True)]
-    fast, slow = benchmark.table(rows).splitlines()[2:]
+    rows = [Row("fast", "images/s", 3e4, 1e3, 30.0, 15), Row("slow", "s", 7.5, None, 7.5, 6, True)]
+    fast, slow = table(rows).splitlines()[2:]
     assert [cell.strip() for cell in fast.split("|")[1:-1]] == [
         "fast", "30,000 images/s", "1,000 images/s", "30x", "at least 15",
     ]  # fmt: skip
     assert [cell.strip() for cell in slow.split("|")[1:-1]] == ["slow", "7.50 s", "", "7.50", "at most 6 (missed)"]
+
+
+def test_its_parts_make_the_rows_of_a_committed_record(monkeypatch):
+    class Side:
+        def __init__(self, *made):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def measure(self, name, seconds):
+            return 2.0
+
+    monkeypatch.setattr(benchmark, "Contestant", Side)
+    monkeypatch.setattr(benchmark, "run", lambda *words, **until: Used(3.0, 1.1))
+    monkeypatch.setattr(benchmark, "multiplies_bfloat16", lambda device: False)
+    made = [row for part in benchmark.PARTS.values() for row in part()]
+    recorded = json.loads(RECORD.read_text())["rows"]
+    assert [(row.what, row.unit, row.target) for row in made] == [
+        (row["what"], row["unit"], row["target"]) for row in recorded
+    ]
+    assert {row.figure for row in made if row.unit == "images/s"} == {1.0}
+    assert {row.figure for row in made if row.unit == "GiB"} == {1.1}
 
 
 def test_turns_alternate_and_give_medians():
@@ -39,7 +72,7 @@ def test_turns_alternate_and_give_medians():
             asked.append(name)
             return next(self.speeds)
 
-    found = benchmark.in_turns({"a": (Side([1, 100, 3]), "first"), "b": (Side([9, 8, 7]), "second")}, 0.1)
+    found = turns.in_turns({"a": (Side([1, 100, 3]), "first"), "b": (Side([9, 8, 7]), "second")}, 0.1)
     assert found == {"a": 3, "b": 8}
     assert asked == ["first", "second"] * 3
 
@@ -49,18 +82,18 @@ def test_what_workers_prepared_between_turns_does_not_count(monkeypatch, workers
     clock = [0.0]
 
     def steps():
-        for _ in range(benchmark.AHEAD):  # prepared ahead, if there is who prepares
+        for _ in range(turns.AHEAD):  # prepared ahead, if there is who prepares
             yield 64
         while True:
             clock[0] += 0.25
             yield 64
 
-    monkeypatch.setattr(benchmark.multiprocessing, "active_children", lambda: [object()] * workers)
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(benchmark.time, "sleep", lambda seconds: clock.append(seconds))
-    speed = benchmark._speed(steps(), 2.0)
+    monkeypatch.setattr(turns.multiprocessing, "active_children", lambda: [object()] * workers)
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(turns.time, "sleep", lambda seconds: clock.append(seconds))
+    speed = turns.speed(steps(), 2.0)
     assert speed == (256 if workers else 256 + 3 * 64 / 2)
-    assert clock[1:] == ([benchmark.AHEAD * 0.25] if workers else [])  # the other side waits for them
+    assert clock[1:] == ([turns.AHEAD * 0.25] if workers else [])  # the other side waits for them
 
 
 def test_steps_and_splines_can_be_measured():
