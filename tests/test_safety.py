@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from stn_bench.cli.build import TRUSTED, ConfigError, build
 from stn_bench.cli.table import main as stn_table
 from stn_bench.data.idx import read_idx
-from stn_bench.data.sources import verify_mnist
+from stn_bench.data.mnist import verify_mnist
 from stn_bench.results.record import RecordError, find_records, read_record
 from stn_bench.results.status import STATUS_NAME, read_status
 from stn_bench.training.checkpoint import CheckpointError, Checkpoints

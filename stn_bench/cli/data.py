@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from stn_bench.data import sources
+from stn_bench.data import mnist, sources
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fetch(_options: argparse.Namespace) -> int:
-    folder = sources.mnist_folder()
+    folder = mnist.mnist_folder()
     origins = sources.gather_mnist(folder, sources.mnist_sources())
     print(folder)
     for name, origin in origins.items():
@@ -58,14 +58,14 @@ def _fetch(_options: argparse.Namespace) -> int:
 
 
 def _verify(_options: argparse.Namespace) -> int:
-    faults = sources.verify_mnist()
+    faults = mnist.verify_mnist()
     for name, fault in faults.items():
         print(f"{name}  {fault or 'right'}")
     return 1 if any(faults.values()) else 0
 
 
 def _path(_options: argparse.Namespace) -> int:
-    print(sources.mnist_folder())
+    print(mnist.mnist_folder())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""MNIST (LeCun et al. 1998) as four verified files: found on disk, or fetched from whoever serves them.
+"""Who serves the files of MNIST, and how they come to the disk: whole, right, or not at all.
 
 Who serves a file does not matter, since its SHA-256 is known: nothing else is ever put in its place.
 """
@@ -12,31 +12,17 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from stn_bench.data.download import NotServedError, SourceError, download_gz
 from stn_bench.data.idx import MNIST, read_idx
+from stn_bench.data.mnist import MISSING, MNIST_FILES, fault_of, mnist_folder, verify_mnist
 from stn_bench.data.packages import NPM_PACKAGE, PYPI_PACKAGE, npm_files, pypi_files
 from stn_bench.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-class Expected(NamedTuple):
-    """What a file must be: its SHA-256 in hex and its length in bytes."""
-
-    sha256: str
-    size: int
-
-
-MNIST_FILES = {
-    "train-images-idx3-ubyte": Expected("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", 47_040_016),
-    "train-labels-idx1-ubyte": Expected("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", 60_008),
-    "t10k-images-idx3-ubyte": Expected("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 7_840_016),
-    "t10k-labels-idx1-ubyte": Expected("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 10_008),
-}
-MISSING = "missing"
 ALREADY_THERE = "already there"
 
 
@@ -75,26 +61,6 @@ def fetch_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
     folder = mnist_folder() if folder is None else Path(folder)
     gather_mnist(folder, mnist_sources())
     return folder
-
-
-def mnist_folder() -> Path:
-    """`$STN_DATA_DIR/mnist`, or `mnist` in the user's cache folder where the variable is not set."""
-    root = os.environ.get("STN_DATA_DIR") or platformdirs.user_cache_dir("stn_bench")
-    return Path(root).expanduser() / "mnist"
-
-
-def verify_mnist(folder: str | os.PathLike[str] | None = None) -> dict[str, str | None]:
-    """What is wrong with each of the four files: None if it is right, else "missing" or what was found and expected."""
-    folder = mnist_folder() if folder is None else Path(folder)
-    faults: dict[str, str | None] = {}
-    for name, expected in MNIST_FILES.items():
-        try:
-            faults[name] = _fault((folder / name).read_bytes(), expected)
-        except FileNotFoundError:
-            faults[name] = MISSING
-        except OSError as error:
-            faults[name] = f"cannot be read: {error.strerror}"
-    return faults
 
 
 def gather_mnist(folder: Path, sources: Iterable[Source]) -> dict[str, str]:
@@ -149,15 +115,6 @@ def _reader(files_of_package: Callable[[], dict[str, bytes]]) -> Callable[[str],
     return read
 
 
-def _fault(content: bytes, expected: Expected) -> str | None:
-    if len(content) != expected.size:
-        return f"{len(content):,} bytes found, {expected.size:,} expected"
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected.sha256:
-        return f"SHA-256 {found[:12]}... found, {expected.sha256[:12]}... expected"
-    return None
-
-
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / ".lock")
@@ -198,7 +155,7 @@ def _ask(source: Source, names: list[str], folder: Path) -> tuple[dict[str, str]
         log.info("asking %s for %s", source.title, name)
         try:
             content = source.read(name)
-            if fault := _fault(content, MNIST_FILES[name]):
+            if fault := fault_of(content, MNIST_FILES[name]):
                 raise NotServedError(fault)
         except NotServedError as error:
             refusals.append(f"{source.title}: {name}: {error}")

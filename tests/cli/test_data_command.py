@@ -8,7 +8,8 @@ import pytest
 from stn_bench.cli.data import main
 from stn_bench.data import sources
 from stn_bench.data.download import SourceError
-from stn_bench.data.sources import Expected, Source
+from stn_bench.data.mnist import MNIST_FILES, Expected
+from stn_bench.data.sources import Source
 
 CONTENTS = {
     "train-images-idx3-ubyte": b"many digits",
@@ -22,7 +23,8 @@ CONTENTS = {
 def folder(tmp_path, monkeypatch):
     """The folder of the command, empty; "MNIST" is a few bytes, and a shelf has them."""
     small = {name: Expected(hashlib.sha256(content).hexdigest(), len(content)) for name, content in CONTENTS.items()}
-    monkeypatch.setattr(sources, "MNIST_FILES", small)
+    for name, expected in small.items():
+        monkeypatch.setitem(MNIST_FILES, name, expected)
     monkeypatch.setattr(sources, "mnist_sources", lambda: [Source("shelf", CONTENTS.__getitem__)])
     monkeypatch.setenv("STN_DATA_DIR", str(tmp_path))
     return tmp_path / "mnist"

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from stn_bench.cli.ownership import owned
-from stn_bench.data import sources
+from stn_bench.data.mnist import mnist_folder
 from stn_bench.results.status import read_status, write_status
 from stn_bench.training import checkpoint
 from stn_bench.training.checkpoint import Checkpoints
@@ -248,7 +248,7 @@ def test_a_diverged_run_says_so_and_leaves_its_folder_to_another_config(stn_trai
 def test_data_that_are_damaged_while_a_run_rests_are_noticed_and_cost_nothing(stn_train, monkeypatch, tmp_path, stop):
     monkeypatch.undo()  # the real digits
     monkeypatch.chdir(tmp_path)
-    folder = shutil.copytree(sources.mnist_folder(), tmp_path / "data")
+    folder = shutil.copytree(mnist_folder(), tmp_path / "data")
     words = (*WORDS, "data.validation=200", f"data.folder={folder}")
     stop(12, KeyboardInterrupt)
     assert stn_train(*words).code == 130

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stn_bench.cli.build import build
 from stn_bench.cli.parts import choose_device
-from stn_bench.data import sources
+from stn_bench.data.mnist import mnist_folder
 from stn_bench.data.sources import load_mnist
 from stn_bench.models import parameter_count
 from stn_bench.results.predictions import wrong_predictions
@@ -328,7 +328,7 @@ NOT_TRUSTED = "only names below stn_bench, torch.nn, torch.optim are"
         ("model", "stn_bench.cli.job.os.system", "it belongs to (posix|nt), not to "),
         ("model", "stn_bench.cli.provenance.subprocess", "it belongs to None, not to "),
         ("data", "stn_bench.data.download.run_watched", "it belongs to stn_bench.data.download, not to "),
-        ("data.distortion", "stn_bench.data.sources.mnist_folder", "it belongs to stn_bench.data.sources, not to "),
+        ("data.distortion", "stn_bench.data.mnist.mnist_folder", "it belongs to stn_bench.data.mnist, not to "),
         ("model", "stn_bench.cli.run_folder.write_text", "it belongs to stn_bench.cli.run_folder, not to "),
     ],
 )
@@ -361,7 +361,7 @@ def test_a_users_own_class_is_built_once_its_package_is_trusted(stn_train, few_f
 
 
 def test_a_damaged_file_that_nobody_serves_is_reported(stn_train, monkeypatch, tmp_path):
-    folder = shutil.copytree(sources.mnist_folder(), tmp_path / "data/mnist")
+    folder = shutil.copytree(mnist_folder(), tmp_path / "data/mnist")
     labels = folder / "t10k-labels-idx1-ubyte"
     labels.write_bytes(labels.read_bytes()[:-1] + b"!")
     monkeypatch.setattr("stn_bench.data.sources.mnist_sources", lambda: [])

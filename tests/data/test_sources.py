@@ -13,16 +13,14 @@ from filelock import FileLock
 from stn_bench.data import sources
 from stn_bench.data.download import NotServedError, SourceError
 from stn_bench.data.idx import idx_bytes
+from stn_bench.data.mnist import MNIST_FILES, Expected, mnist_folder, verify_mnist
 from stn_bench.data.sources import (
     DataUnavailableError,
-    Expected,
     Source,
     fetch_mnist,
     gather_mnist,
     load_mnist,
-    mnist_folder,
     mnist_sources,
-    verify_mnist,
 )
 
 ARRAYS = {
@@ -42,7 +40,8 @@ def small_files(request, monkeypatch):
         small = {
             name: Expected(hashlib.sha256(content).hexdigest(), len(content)) for name, content in CONTENTS.items()
         }
-        monkeypatch.setattr(sources, "MNIST_FILES", small)
+        for name, expected in small.items():
+            monkeypatch.setitem(MNIST_FILES, name, expected)
 
 
 @pytest.fixture
@@ -177,13 +176,13 @@ def test_a_process_that_dies_while_writing_leaves_no_file_under_its_name(tmp_pat
 
 
 def test_a_second_process_waits_for_the_first_then_finds_its_files(tmp_path):
-    expected = {name: tuple(expected) for name, expected in sources.MNIST_FILES.items()}
+    expected = {name: tuple(expected) for name, expected in MNIST_FILES.items()}
     script = f"""
 import logging, sys
 from pathlib import Path
-from stn_bench.data import sources
+from stn_bench.data import mnist, sources
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-sources.MNIST_FILES = {{name: sources.Expected(*expected) for name, expected in {expected}.items()}}
+mnist.MNIST_FILES.update({{name: mnist.Expected(*expected) for name, expected in {expected}.items()}})
 print(sources.gather_mnist(Path({str(tmp_path)!r}), []))
 """
     with FileLock(tmp_path / ".lock"):
@@ -239,7 +238,7 @@ def test_other_files_have_another_digest(tmp_path, monkeypatch):
     before = load_mnist(tmp_path).sha256
     other = CONTENTS[FOURTH][:-1] + b"\x03"
     put(tmp_path, {FOURTH: other})
-    monkeypatch.setitem(sources.MNIST_FILES, FOURTH, Expected(hashlib.sha256(other).hexdigest(), len(other)))
+    monkeypatch.setitem(MNIST_FILES, FOURTH, Expected(hashlib.sha256(other).hexdigest(), len(other)))
     assert load_mnist(tmp_path).sha256 != before
 
 
