@@ -19,7 +19,14 @@ from stn_bench.training import checkpoint
 from stn_bench.training.checkpoint import Checkpoints
 from stn_bench.training.keeper import Keeper
 
-WORDS = ("recipe=smoke", "recipe.batch_size=64", "model=fcn", "device=cpu", "checkpoint.every_steps=5")
+WORDS = (
+    "recipe=smoke",
+    "recipe.batch_size=64",
+    "model=fcn",
+    "model.units=64",
+    "device=cpu",
+    "checkpoint.every_steps=5",
+)
 FOLDER = Path("outputs/runs/r/fcn-plain/smoke/seed1")
 OUT_OF_MEMORY = (
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
@@ -181,7 +188,7 @@ def test_a_disk_that_fills_up_while_saving_costs_nothing_before(stn_train, whole
 
 
 def test_a_disk_that_is_really_full_ends_in_a_sentence_and_nothing_torn(stn_train, small_disk):
-    said = stn_train(*WORDS, f"output={small_disk}")
+    said = stn_train(*WORDS, "model.units=300", f"output={small_disk}")
     assert said.code == 1
     assert re.search(
         r"stn-train: .*checkpoint-5 of \d,\d+,\d+ bytes cannot be written: No space left on device", said.err

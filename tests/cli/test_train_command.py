@@ -28,6 +28,7 @@ from stn_bench.training.precision import resolved
 
 SMOKE = ("recipe=smoke", "recipe.batch_size=64")
 FCN = (*SMOKE, "model=fcn")
+SMALL = (*FCN, "model.units=32")  # for runs whose network is of no interest
 FCN_FOLDER = Path("outputs/runs/r/fcn-plain/smoke/seed1")
 
 
@@ -144,35 +145,35 @@ def test_a_run_with_a_transformer_leaves_its_theta_and_a_picture_too(stn_train):
 
 
 def test_a_finished_run_is_skipped_with_a_line_and_left_alone(stn_train, few_files):
-    assert stn_train(*FCN).code == 0
+    assert stn_train(*SMALL).code == 0
     before = files("outputs")
-    said = stn_train(*FCN)
+    said = stn_train(*SMALL)
     assert said.code == 0
     assert re.fullmatch(rf"skipped, already finished: {FCN_FOLDER}  test error \d+\.\d+ % \(95 % .*\)\n", said.err)
     assert files("outputs") == before
 
 
 def test_a_finished_run_is_skipped_without_torch(stn_train, few_files, tmp_path):
-    assert stn_train(*FCN).code == 0
+    assert stn_train(*SMALL).code == 0
     program = (
         "import sys; from stn_bench.cli.train import main; main(); "
         "print({'torch', 'numpy', 'matplotlib'} & set(sys.modules))"
     )
-    again = subprocess.run([sys.executable, "-c", program, *FCN], capture_output=True, text=True, check=True)
+    again = subprocess.run([sys.executable, "-c", program, *SMALL], capture_output=True, text=True, check=True)
     assert again.stderr.startswith("skipped, already finished: ")
     assert again.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("word", ["device=cpu", "trusted=[torch]", "data.folder=elsewhere"])
 def test_where_and_how_a_run_is_done_does_not_make_it_another(stn_train, few_files, word):
-    assert stn_train(*FCN).code == 0
-    assert stn_train(*FCN, word).err.startswith("skipped, already finished")
+    assert stn_train(*SMALL).code == 0
+    assert stn_train(*SMALL, word).err.startswith("skipped, already finished")
 
 
 def test_another_config_is_refused_the_folder_by_the_keys_that_differ(stn_train, few_files):
-    assert stn_train(*FCN).code == 0
+    assert stn_train(*SMALL).code == 0
     before = files("outputs")
-    said = stn_train(*FCN, "recipe.steps=7", "data.distortion.max_degrees=45")
+    said = stn_train(*SMALL, "recipe.steps=7", "data.distortion.max_degrees=45")
     assert said == (
         1,
         "",
@@ -184,18 +185,18 @@ def test_another_config_is_refused_the_folder_by_the_keys_that_differ(stn_train,
 
 
 def test_a_tag_keeps_both(stn_train, few_files):
-    assert stn_train(*FCN).code == stn_train(*FCN, "recipe.steps=7", "tag=short").code == 0
+    assert stn_train(*SMALL).code == stn_train(*SMALL, "recipe.steps=7", "tag=short").code == 0
     assert read_record(FCN_FOLDER / "result.json").steps == 20
     tagged = read_record(FCN_FOLDER.with_name("seed1-short") / "result.json")
     assert (tagged.steps, tagged.choices["tag"]) == (7, "short")
 
 
 def test_an_unfinished_run_is_started_again(stn_train, few_files):
-    assert stn_train(*FCN).code == 0
+    assert stn_train(*SMALL).code == 0
     weights = (FCN_FOLDER / "model.safetensors").read_bytes()
     (FCN_FOLDER / "result.json").unlink()
     (FCN_FOLDER / "model.safetensors").write_bytes(b"cut")
-    assert stn_train(*FCN).code == 0
+    assert stn_train(*SMALL).code == 0
     assert read_record(FCN_FOLDER / "result.json").steps == 20
     assert (FCN_FOLDER / "model.safetensors").read_bytes() == weights
     assert len(list(FCN_FOLDER.glob("events.out.tfevents.*"))) == 1
@@ -203,7 +204,7 @@ def test_an_unfinished_run_is_started_again(stn_train, few_files):
 
 def test_other_seeds_are_other_runs(stn_train, few_files):
     for seed in (1, 2):
-        assert stn_train(*FCN, f"seed={seed}").code == 0
+        assert stn_train(*SMALL, f"seed={seed}").code == 0
     one, two = (FCN_FOLDER.with_name(f"seed{seed}") / "model.safetensors" for seed in (1, 2))
     assert one.read_bytes() != two.read_bytes()
 
@@ -379,19 +380,19 @@ IN_THIS_PROCESS = "hydra/launcher=basic"  # where few_files works
 
 
 def test_commas_and_m_make_a_sweep_with_a_summary_wherever_m_stands(stn_train, few_files):
-    said = stn_train(*FCN, "seed=1,2", "-m", IN_THIS_PROCESS)
+    said = stn_train(*SMALL, "seed=1,2", "-m", IN_THIS_PROCESS)
     assert said.code == 0, said.err
     assert said.err.splitlines()[-1] == "2 runs: 2 done"
-    again = stn_train("-m", *FCN, "seed=1,2,3", IN_THIS_PROCESS)
+    again = stn_train("-m", *SMALL, "seed=1,2,3", IN_THIS_PROCESS)
     assert again.err.splitlines()[-1] == "3 runs: 1 done, 2 skipped"
     assert {path.parent.name for path in Path().rglob("result.json")} == {"seed1", "seed2", "seed3"}
 
 
 def test_a_failed_run_of_a_sweep_is_summed_up_and_the_rest_done(stn_train, few_files):
-    said = stn_train(*FCN, "data.validation=640,0,64", "-m", IN_THIS_PROCESS)
+    said = stn_train(*SMALL, "data.validation=640,0,64", "-m", IN_THIS_PROCESS)
     assert said.code == 1
     first, second, counts, last = said.err.splitlines()[-4:]
-    given = " ".join(FCN)
+    given = " ".join(SMALL)
     assert first.startswith(f"failed  {given} data.validation=640  data cannot be built: validation=")
     assert second.startswith(f"failed  {given} data.validation=64  {FCN_FOLDER} holds a run of another")
     assert first.endswith(f"  {FCN_FOLDER}")
