@@ -11,7 +11,9 @@ from stn_bench.results.record import RunRecord
 NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "data.folder"})
 IN_DEED = {"recipe.precision": "precision"}  # config keys that say how to choose, and what a record has of the choice
 
-ADDED_LATER = {"data.undone": "False"}  # keys that older records lack, and what their runs did
+# keys that older records lack, and what their runs did
+ADDED_LATER = {"data.undone": "False", "model.output_size": "None"}
+CANVAS = "data.distortion.output_size"  # of canvases larger than digits; the key is not there where they are as large
 
 
 def differences(runs: Sequence[RunRecord]) -> list[str]:
@@ -61,4 +63,6 @@ def _settings(run: RunRecord) -> dict[str, str]:
                 flat[key] = str(value)
 
     add("", run.config)
+    if CANVAS not in flat and flat.get("model.pool_above") == "28":
+        flat |= {"model.output_size": "None"}  # it is for canvases of more than `pool_above` pixels, and did nothing
     return flat

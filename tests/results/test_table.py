@@ -316,6 +316,19 @@ def test_a_recipe_chooses_the_runs_of_bounds_too(bounded, make_record):
     assert table.notes == ("Only runs of recipe paper are shown; see others with `--recipe fast`.",)
 
 
+@pytest.mark.parametrize(("canvas", "pool_above", "told"), [({}, 28, False), ({}, 20, True), ([42, 42], 28, True)])
+def test_what_a_transformer_makes_of_large_canvases_is_no_difference_on_small_ones(
+    spec, make_record, canvas, pool_above, told
+):
+    data = {"distortion": {"output_size": canvas} if canvas else {}}
+    models = [{"pool_above": pool_above}, {"pool_above": pool_above, "output_size": None}]
+    runs = [make_record(seed=i, config={"data": data, "model": model}) for i, model in enumerate(models)]
+    assert build_table(spec, runs).notes == ()
+    wide = {"data": data, "model": {"pool_above": pool_above, "output_size": 56}}
+    notes = build_table(spec, [*runs, make_record(seed=3, config=wide)]).notes
+    assert ["`model.output_size` (None, 56)" in note for note in notes] == [True] * told
+
+
 def test_a_run_from_before_data_could_be_undone_does_not_differ_from_one_of_data_that_are_not(spec, make_record):
     configs = [{"data": {"fresh": True}}, {"data": {"fresh": True, "undone": False}}]
     runs = [make_record(seed=seed, config=config) for seed, config in enumerate(configs)]
