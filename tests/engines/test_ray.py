@@ -16,8 +16,8 @@ pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="not installed: pip install 'stn-bench[ray]'"),
 ]
 
-RUN = ("recipe=smoke", "model=fcn", "device=cpu", "hydra/launcher=ray")
-LONG = 2000
+RUN = ("recipe=smoke", "model=fcn", "model.units=32", "device=cpu", "hydra/launcher=ray")
+LONG = 3000
 """Steps of a run that is still training when a test looks at it."""
 
 
@@ -38,15 +38,15 @@ def verdicts(said):
 
 
 def test_a_killed_run_of_a_sweep_is_tried_again_and_all_are_done(start, wait_for):
-    grids = f"hydra.sweeper.grids=[{{seed:[1,2,3,4,5,6,7,8,9,10,11]}},{{seed:[12],recipe.steps:[{LONG}]}}]"
+    grids = f"hydra.sweeper.grids=[{{seed:[1,2,3,4,5]}},{{seed:[6],recipe.steps:[{LONG}]}}]"
     sweep = start("-m", *RUN, grids)
-    worker = wait_for(lambda: training_worker(12))
+    worker = wait_for(lambda: training_worker(6))
     os.kill(worker, signal.SIGKILL)
-    assert wait_for(lambda: training_worker(12) != worker)
+    assert wait_for(lambda: training_worker(6) != worker)
     _, said = sweep.communicate(timeout=300)
-    assert (sweep.returncode, verdicts(said)) == (0, dict.fromkeys(range(1, 13), "done")), said
-    records = [read_record(run_folder(seed) / "result.json") for seed in range(1, 13)]
-    assert records[11].steps == LONG
+    assert (sweep.returncode, verdicts(said)) == (0, dict.fromkeys(range(1, 7), "done")), said
+    records = [read_record(run_folder(seed) / "result.json") for seed in range(1, 7)]
+    assert records[5].steps == LONG
     assert {record.device.split(" (")[0] for record in records} == {"CPU, 1 thread"}
     assert "Traceback" not in said
 
