@@ -13,7 +13,12 @@ from stn_bench.errors import UserError
 TRUSTED = ("stn_bench", "torch.nn", "torch.optim")
 PARTS = ("data", "distortions", "models", "spatial_transformer", "training", "transforms")
 """What of stn_bench a config describes. The rest writes files and runs commands, for a hostile config to misuse."""
-FETCHING = tuple(f"stn_bench.data.{name}" for name in ("download", "mnist", "packages", "sources"))
+FETCHING = (
+    "stn_bench.data.download",
+    "stn_bench.data.mnist",
+    "stn_bench.data.packages",
+    "stn_bench.data.sources",
+)
 """What does so in `data`."""
 
 
