@@ -95,6 +95,8 @@ class SpatialTransformer(nn.Module):
         return self._basis[key]
 
     def _check_finite(self, theta: Tensor, features: Tensor) -> None:
+        if theta.is_cuda and torch.cuda.is_current_stream_capturing():
+            return  # looking means waiting
         finite = theta.isfinite().all(dim=1)
         if finite.all():
             return

@@ -11,6 +11,7 @@ from stn_bench.cli.build import ConfigError, build
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.training.allocator import keep_freed_memory
 from stn_bench.training.keeper import Intervals
+from stn_bench.training.precision import compute_exactly
 from stn_bench.training.recipe import Recipe
 
 
@@ -27,6 +28,7 @@ class Parts(NamedTuple):
     def of(cls, cfg: DictConfig) -> "Parts":
         """Build everything and try out what the run will build anew. Raises UserError for what cannot be built."""
         keep_freed_memory()
+        compute_exactly()
         device = choose_device(cfg.device)
         intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
         torch.manual_seed(cfg.seed)

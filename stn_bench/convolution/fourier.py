@@ -24,11 +24,11 @@ class Separable:
     numbers, the others, of which half will do, as complex ones.
     """
 
-    def __init__(self, size: Size, part: Size, dtype: torch.dtype, inverse: bool = False) -> None:
+    def __init__(self, size: Size, part: Size, like: Tensor, inverse: bool = False) -> None:
         down, along = (_angles(*lengths) for lengths in zip(size, part, strict=True))
         own, others = down[[0, size[0] // 2][: 2 - size[0] % 2]], down[1 : (size[0] + 1) // 2]
         pairs = torch.stack([others.cos(), -others.sin()], dim=1).flatten(0, 1)
-        self._rows = torch.cat([own.cos(), pairs]).to(dtype)  # (H, h)
+        self._rows = torch.cat([own.cos(), pairs]).to(like)  # (H, h)
         real, imaginary = torch.cat([along.cos(), along.sin()], 1), torch.cat([-along.sin(), along.cos()], 1)
         columns = torch.stack([real, imaginary], dim=1)  # (X, 2, 2 w)
         halves = columns[: size[1] // 2 + 1, :, : part[1]]
@@ -36,7 +36,7 @@ class Separable:
             counted = torch.tensor([1.0 if 2 * x % size[1] == 0 else 2.0 for x in range(len(halves))]).double()
             halves, columns = halves * counted[:, None, None] / math.prod(size), columns * 2 / math.prod(size)
         self._columns = [  # of the real lines, then of the others: (Y, 2 X, w or 2 w)
-            matrix.flatten(0, 1).to(dtype).expand(len(lines), -1, -1)
+            matrix.flatten(0, 1).to(like).expand(len(lines), -1, -1)
             for matrix, lines in ((halves, own), (columns, others))
             if len(lines)
         ]
@@ -74,7 +74,7 @@ class Separable:
 class Whole:
     """In one product: for bfloat16, which multiplies fast and rounds each product."""
 
-    def __init__(self, size: Size, part: Size, dtype: torch.dtype, inverse: bool = False) -> None:
+    def __init__(self, size: Size, part: Size, like: Tensor, inverse: bool = False) -> None:
         waves = torch.cartesian_prod(*(torch.arange(length) for length in size))
         conjugate = -waves % torch.tensor(size)
         first, second = (pairs[:, 0] * size[1] + pairs[:, 1] for pairs in (waves, conjugate))
@@ -85,7 +85,7 @@ class Whole:
         if inverse:
             counted = torch.where(first == second, 1.0, 2.0).double()[first <= second]
             matrix = matrix * counted[:, None, None] / math.prod(size)
-        self._matrix = matrix.flatten(0, 1).to(dtype)
+        self._matrix = matrix.flatten(0, 1).to(like)
 
     def spectrum(self, images: Tensor) -> Tensor:
         """Images (h w, N) -> (2 K, N)."""
@@ -122,13 +122,11 @@ def kind(dtype: torch.dtype) -> type[Separable] | type[Whole]:
 
 @functools.cache
 @torch.inference_mode(False)  # kept, they may serve training next
-def fourier(size: Size, kernel: int, dtype: torch.dtype) -> Fourier:
+def fourier(size: Size, kernel: int, dtype: torch.dtype, device: torch.device) -> Fourier:
     """The transforms for images of a size (H, W) and k x k kernels, from float64."""
     result = (size[0] - kernel + 1, size[1] - kernel + 1)
-    made = kind(dtype)
-    return Fourier(
-        made(size, size, dtype), made(size, (kernel, kernel), dtype), made(size, result, dtype, inverse=True)
-    )
+    made, like = kind(dtype), torch.empty(0, dtype=dtype, device=device)
+    return Fourier(made(size, size, like), made(size, (kernel, kernel), like), made(size, result, like, inverse=True))
 
 
 def ahead(transform: Separable | Whole, images: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
     """Images (H, W, C, B) and weight (F, C, k, k), of one dtype -> (H - k + 1, W - k + 1, F, B)."""
     height, width, channels, batch = images.shape
     filters, _, size, _ = weight.shape
-    transform = fourier((height, width), size, images.dtype)
+    transform = fourier((height, width), size, images.dtype, images.device)
     seen = ahead(transform.image, images.reshape(height * width, -1)).view(-1, 2 * channels, batch)  # (K, 2 C, B)
     kernel = ahead(transform.kernel, weight.permute(2, 3, 0, 1).reshape(size**2, -1)).view(-1, 2, filters, channels)
     real, imaginary = kernel.unbind(1)

@@ -1,7 +1,7 @@
-"""Convolution and max pooling: the library's on a GPU, on the CPU whichever way is fastest for the shape.
+"""Convolution and max pooling, whichever way is fastest for the shape.
 
-On the CPU features lie pixel by pixel, (H, W, C, B) in memory, whatever view of them is handed around: a patch, a
-pooling window and a Fourier transform are then sums over a few long, contiguous blocks.
+Features lie pixel by pixel, (H, W, C, B) in memory, whatever view of them is handed around: a patch, a pooling window
+and a Fourier transform are then sums over a few long, contiguous blocks.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from stn_bench.convolution import frequencies, patches, pooling
 def convolve(images: Tensor, weight: Tensor) -> Tensor:
     """`torch.nn.functional.conv2d(images, weight)`: images (B, C, H, W), weight (F, C, k, k) -> (B, F, H', W').
 
-    H' = H - k + 1. The result has autocast's dtype where autocast is on. On the CPU kernels as large as
-    the image are one matrix product, and large kernels of many channels are convolved in the frequency domain.
+    H' = H - k + 1. The result has autocast's dtype where autocast is on. Kernels as large as the image are one matrix
+    product, and large kernels of many channels are convolved in the frequency domain.
     """
     if not _have_own_ways(images, weight):
         return functional.conv2d(images, weight)
     images, weight = _as_autocast(images, weight)
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(images.device.type, enabled=False):
         filters, channels, size, _ = weight.shape
         if images.shape[-2:] == weight.shape[-2:]:
             matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (F, H W C)
@@ -33,18 +33,18 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
 
 
 def convolve_and_pool(images: Tensor, weight: Tensor, ceil_mode: bool = False) -> Tensor:
-    """`max_pool(convolve(images, weight), ceil_mode)`; on the CPU one-channel images go through both as patches."""
+    """`max_pool(convolve(images, weight), ceil_mode)`; one-channel images go through both as patches."""
     if images.shape[1] != 1 or images.shape[-2:] == weight.shape[-2:] or not _have_own_ways(images, weight):
         return max_pool(convolve(images, weight), ceil_mode)
     images, weight = _as_autocast(images, weight)
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(images.device.type, enabled=False):
         return _from_pixel_major(patches.convolve_and_pool(_pixel_major(images)[:, :, 0], weight[:, 0], ceil_mode))
 
 
 def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:
     """`torch.nn.functional.max_pool2d(images, 2, ceil_mode=ceil_mode)`: (B, C, H, W) to half of H and W."""
     features = _pixel_major(images)
-    if images.device.type != "cpu" or not features.is_contiguous():
+    if not (_known(images) and features.is_contiguous()):
         return functional.max_pool2d(images, 2, ceil_mode=ceil_mode)
     return _from_pixel_major(pooling.max_pool(features, ceil_mode))
 
@@ -60,14 +60,20 @@ def average_pool(images: Tensor) -> Tensor:
 
 
 def _have_own_ways(images: Tensor, weight: Tensor) -> bool:
-    return images.device.type == "cpu" and weight.shape[-2] == weight.shape[-1]
+    return _known(images) and weight.shape[-2] == weight.shape[-1]
+
+
+def _known(images: Tensor) -> bool:
+    """Whether the ways were measured on such a device."""
+    return images.device.type in ("cpu", "cuda")
 
 
 def _as_autocast(*tensors: Tensor) -> Sequence[Tensor]:
     """The tensors in autocast's dtype where it is on."""
-    if not torch.is_autocast_enabled("cpu"):
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
         return tensors
-    return [tensor.to(torch.get_autocast_dtype("cpu")) for tensor in tensors]
+    return [tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors]
 
 
 def _pixel_major(images: Tensor) -> Tensor:

@@ -18,6 +18,10 @@ FROZEN_EPOCH = 0
 """The epoch whose distortions serve for all epochs where they are not drawn afresh."""
 
 
+WARPED_TOGETHER = 4096
+"""Of `training_epoch`: images warped at once, enough to fill a GPU and few enough for its memory."""
+
+
 class Epoch(NamedTuple):
     """What one pass over the training digits looks like, drawn at once."""
 
@@ -90,11 +94,15 @@ class DistortedDigits:
 
         A last, smaller one is left out. The batches before `first` cost nothing: they are not warped.
         """
-        images, labels = self._train
-        order, parameters = (drawn.to(images.device) for drawn in self.draw_epoch(seed, epoch))
-        for start in range(first * batch_size, self.train_count - batch_size + 1, batch_size):
-            index = order[start : start + batch_size]
-            yield self._distorted(images[index], parameters[index]), labels[index]
+        yield from self._visits(
+            seed, epoch, batch_size, first * batch_size, self.train_count // batch_size * batch_size
+        )
+
+    def training_epoch(self, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+        """All images (n, 1, H, W) and labels (n,) of one epoch at once, in the order of `training_batches`."""
+        visits = self._visits(seed, epoch, WARPED_TOGETHER, 0, self.train_count)
+        images, labels = (torch.cat(parts) for parts in zip(*visits, strict=True))
+        return images, labels
 
     def evaluation_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of images (B, 1, H, W) in [0, 1] and labels (B,) of all digits evaluated on, in their order."""
@@ -108,6 +116,14 @@ class DistortedDigits:
         images = self._evaluation[0][:digits].repeat_interleave(draws, dim=0)
         parameters = self.distortion.draw(len(images), generator(EVALUATION_SEED, 0, "examples"))
         return self._distorted(images, parameters.to(images.device))
+
+    def _visits(self, seed: int, epoch: int, at_once: int, first: int, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels of the visits numbered `first` to `end` of an epoch, `at_once` or fewer at a time."""
+        images, labels = self._train
+        order, parameters = (drawn.to(images.device) for drawn in self.draw_epoch(seed, epoch))
+        for start in range(first, end, at_once):
+            index = order[start : min(start + at_once, end)]
+            yield self._distorted(images[index], parameters[index]), labels[index]
 
     def _distorted(self, digits: Tensor, parameters: Tensor) -> Tensor:
         images = self.distortion(digits[:, None].float() / 255, parameters)

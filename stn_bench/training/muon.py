@@ -1,6 +1,7 @@
 """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): momentum whose every direction counts the same."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytorch_optimizer
@@ -13,6 +14,9 @@ from stn_bench.training.precision import multiplies_bfloat16
 
 WIDE = 2
 """Times as many columns as rows, or rows as columns, from which on iterating on the smaller of X X' and X' X pays."""
+
+ALIGNED = 8
+"""Rows and columns of a batch on a GPU are multiples of this: its products of odd sizes take twice as long."""
 
 
 def muon(
@@ -47,7 +51,7 @@ def muon(
         for matrices in (True, False):
             of_a_kind = [parameter for parameter in parameters if (parameter.ndim > 1) == matrices]
             if of_a_kind:
-                parted.append({**group, "params": of_a_kind, "use_muon": matrices})
+                parted.append({**group, "params": of_a_kind, "use_muon": matrices, "step": 0})
     return Muon(
         parted,
         lr=lr,
@@ -63,13 +67,40 @@ def muon(
 
 
 class Muon(pytorch_optimizer.Muon):
-    """The library's, which multiplies in bfloat16; in float32 on a device that has no products in bfloat16."""
+    """The library's, which multiplies in bfloat16; in float32 on a device that has no products in bfloat16.
+
+    Its groups' `step` may be a tensor on the device, as `lr` may be: a captured step counts there.
+    """
+
+    @staticmethod
+    def debias(beta: float, step: Any) -> Any:
+        """1 - beta^step."""
+        return 1.0 - beta**step
+
+    def _step_foreach_group(self, group: dict[str, Any]) -> None:
+        """The matrices of a group shape by shape, as the library takes them; on a GPU all at once."""
+        if not (group["use_muon"] and group["params"][0].is_cuda):
+            super()._step_foreach_group(group)
+            return
+        key = "momentum_buffer"
+        weights, gradients, state = self.collect_trainable_params(group, self.state, state_keys=[key])
+        decay = (group["weight_decay"], group["weight_decouple"], False)
+        self.apply_weight_decay_foreach(weights, gradients, group["lr"], *decay)
+        self._apply_muon_updates(group, weights, gradients, self._momentum_updates(group, gradients, state[key]))
+
+    def _apply_muon_updates(
+        self, group: dict[str, Any], weights: list[Tensor], gradients: list[Tensor], updates: list[Tensor]
+    ) -> None:
+        for each in zip(weights, gradients, updates, strict=True):  # the learning rate depends on the shape
+            super()._apply_muon_updates(group, *([tensor] for tensor in each))
 
     @staticmethod
     def _orthogonalize(group: dict[str, Any], updates: list[Tensor]) -> list[Tensor]:
+        settings = {"num_steps": group["ns_steps"], "weights": group["ns_coeffs"], "dtype": torch.float32}
+        if updates[0].is_cuda:
+            return orthogonal_together([update.flatten(1) for update in updates], **settings)
         if multiplies_bfloat16(updates[0].device):
             return pytorch_optimizer.Muon._orthogonalize(group, updates)
-        settings = {"num_steps": group["ns_steps"], "weights": group["ns_coeffs"], "dtype": torch.float32}
         return [_orthogonal(update.flatten(1), **settings) for update in updates]
 
 
@@ -78,3 +109,18 @@ def _orthogonal(matrix: Tensor, **settings: Any) -> Tensor:
     if max(matrix.shape) < WIDE * min(matrix.shape):
         return zero_power_via_newton_schulz_5(matrix, **settings)
     return zero_power_via_gram_newton_schulz(matrix, reset_steps=(), **settings)
+
+
+def orthogonal_together(matrices: Sequence[Tensor], **settings: Any) -> list[Tensor]:
+    """Newton-Schulz iterations on matrices of any shapes in one batch: a GPU takes as long for one as for all.
+
+    Zeros around a matrix change nothing.
+    """
+    wide = [matrix.mT if len(matrix) > matrix.shape[1] else matrix for matrix in matrices]
+    rows, columns = (math.ceil(max(matrix.shape[side] for matrix in wide) / ALIGNED) * ALIGNED for side in (0, 1))
+    batch = wide[0].new_zeros(len(wide), rows, columns)
+    for place, matrix in zip(batch, wide, strict=True):
+        place[: len(matrix), : matrix.shape[1]] = matrix
+    found = zero_power_via_gram_newton_schulz(batch, reset_steps=(), **settings)
+    parts = [part[: len(matrix), : matrix.shape[1]] for part, matrix in zip(found, wide, strict=True)]
+    return [part.mT if len(matrix) > matrix.shape[1] else part for part, matrix in zip(parts, matrices, strict=True)]

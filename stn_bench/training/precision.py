@@ -20,6 +20,14 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=resolved(precision, device) == "bf16")
 
 
+def compute_exactly() -> None:
+    """Have a GPU compute the same twice, and "fp32" be float32: not tf32, which has bfloat16's 8 bits and 3 more."""
+    torch.backends.cudnn.benchmark = False  # chooses by time, another way each time
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False  # sums stay in float32
+
+
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for products in bfloat16, and torch the library (oneDNN) that uses them.
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,16 +11,19 @@ from torch import nn
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.geometry import measure
 from stn_bench.tasks import Classification
+from stn_bench.training.captured import CapturedSteps
 from stn_bench.training.divergence import check_finite, watched
 from stn_bench.training.evaluation import Evaluation, Warped, evaluate, watch_transformers
+from stn_bench.training.groups import can_be_captured
 from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
 from stn_bench.training.precision import autocast
 from stn_bench.training.recipe import Recipe
 from stn_bench.training.state import Training
-from stn_bench.training.steps import train_steps
+from stn_bench.training.steps import Step, train_steps
 
-EVALUATION_BATCH = 250
+EVALUATION_BATCH = {"cpu": 250, "cuda": 2500}
+"""By device: few images for a cache, many for a GPU, whose time for a kernel is the host's time to name it."""
 PICTURES = 10
 """In how many epochs of a run pictures are drawn."""
 
@@ -63,20 +66,11 @@ def run(
         training.load_state_dict(saved)
     epochs = math.ceil(training.steps / training.per_epoch)
     sample = next(data.training_batches(seed, 0, recipe.batch_size))[0]
+    steps = _stepper(training, data, task, recipe, seed)
+    together = EVALUATION_BATCH[sample.device.type]
     while training.epoch < epochs:
         training.stopwatch.go()
-        batches = data.training_batches(seed, training.epoch, recipe.batch_size, len(training.seen))
-        steps = train_steps(
-            model,
-            itertools.islice(batches, training.steps - training.step),
-            task,
-            training.optimiser,
-            training.schedule,
-            recipe.precision,
-            recipe.clip_norm,
-            training.average,
-        )
-        for step in watched(steps, training):
+        for step in watched(steps(), training):
             training.seen.append(step)
             logbook.steps()
             keeper.after_step(training, logbook)
@@ -86,10 +80,10 @@ def run(
         numbers = {
             "train/loss": loss,
             "train/error": wrong / recipe.batch_size,
-            "train/learning_rate": training.optimiser.param_groups[0]["lr"],
+            "train/learning_rate": float(training.optimiser.param_groups[0]["lr"]),
         }
         if data.evaluated_on == "validation":
-            held_out = data.evaluation_batches(EVALUATION_BATCH)
+            held_out = data.evaluation_batches(together)
             numbers["validation/error"] = evaluate(training.best_known, held_out, task, recipe.precision).error
         done = training.step
         logbook.scalars(done, numbers)
@@ -103,7 +97,7 @@ def run(
         training.turn_page()
         keeper.report(done, numbers["train/error"])
     keeper.save(training, logbook)
-    evaluated = keeper.leavable(data.evaluation_batches(EVALUATION_BATCH))
+    evaluated = keeper.leavable(data.evaluation_batches(together))
     evaluation = evaluate(training.best_known, evaluated, task, recipe.precision)
     if data.evaluated_on == "test":  # held-out digits are told, epoch by epoch
         logbook.scalars(training.step, {"test/error": evaluation.error})
@@ -116,6 +110,33 @@ def run(
         training.step * recipe.batch_size,
         training.stopwatch.seconds,
     )
+
+
+def _stepper(
+    training: Training, data: DistortedDigits, task: Classification, recipe: Recipe, seed: int
+) -> Callable[[], Iterator[Step]]:
+    """Makes the steps that are left of the training's epoch: captured on a GPU, else one by one."""
+    captured = None
+    if next(training.model.parameters()).device.type == "cuda" and can_be_captured(training.optimiser):
+        captured = CapturedSteps(training, task, recipe)
+
+    def steps() -> Iterator[Step]:
+        first, left = len(training.seen), training.steps - training.step
+        if captured is not None:
+            return captured.epoch(*data.training_epoch(seed, training.epoch), first, left)
+        batches = data.training_batches(seed, training.epoch, recipe.batch_size, first)
+        return train_steps(
+            training.model,
+            itertools.islice(batches, left),
+            task,
+            training.optimiser,
+            training.schedule,
+            recipe.precision,
+            recipe.clip_norm,
+            training.average,
+        )
+
+    return steps
 
 
 @torch.no_grad()

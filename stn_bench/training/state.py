@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stn_bench.training.checkpoint import CheckpointError
+from stn_bench.training.groups import settle
 from stn_bench.training.recipe import Recipe
 from stn_bench.training.steps import Step
 
@@ -66,6 +67,7 @@ class Training:
         steps = recipe.total_steps(train_count)
         optimiser = recipe.make_optimiser(model)
         schedule = recipe.make_schedule(optimiser, steps)
+        settle(optimiser, next(model.parameters()).device)
         averaged = None
         if recipe.average_decay is not None:
             averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))
@@ -137,6 +139,7 @@ class Training:
             self.averaged.load_state_dict(state["averaged"])
         self.epoch = state["epoch"]
         device = next(self.model.parameters()).device
+        settle(self.optimiser, device)
         self.seen = list(map(Step, state["losses"].to(device), state["errors"].to(device)))
         self.stopwatch.set(state["seconds"])
         torch.set_rng_state(state["random"])

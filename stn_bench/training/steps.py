@@ -19,6 +19,27 @@ class Step(NamedTuple):
     errors: Tensor
 
 
+def take_step(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    task: Classification,
+    optimiser: Optimizer,
+    precision: str = "fp32",
+    clip_norm: float | None = None,
+) -> Step:
+    """One optimiser step on images (B, C, H, W) and labels (B,)."""
+    with autocast(images.device, precision):
+        logits = model(images)
+    loss = task.loss(logits, labels)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    if clip_norm is not None:
+        torch.nn.utils.clip_grad_norm_([each for each in model.parameters() if each.requires_grad], clip_norm)
+    optimiser.step()
+    return Step(loss.detach(), task.errors(logits.detach(), labels))
+
+
 def train_steps(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -30,16 +51,8 @@ def train_steps(
     after_step: Callable[[], None] = lambda: None,
 ) -> Iterator[Step]:
     """One optimiser step per batch of images and labels, yielding loss and errors after each."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for images, labels in batches:
-        with autocast(images.device, precision):
-            logits = model(images)
-        loss = task.loss(logits, labels)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
-        optimiser.step()
+        step = take_step(model, images, labels, task, optimiser, precision, clip_norm)
         schedule.step()
         after_step()
-        yield Step(loss.detach(), task.errors(logits.detach(), labels))
+        yield step

@@ -21,6 +21,7 @@ class ThinPlateSpline(Transform):
         self.num_params = 2 * rows * columns
         # float64, and no buffer: solving stays exact whatever dtype the network is moved to
         self.controls = thin_plate.control_grid(rows, columns)
+        self._controls: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def identity(self) -> Tensor:
         """Each control point looks at its own place: (2 K,)."""
@@ -36,5 +37,12 @@ class ThinPlateSpline(Transform):
         A sum of displacements, rather than of positions, leaves the identity exact in float32.
         """
         identity = torch.eye(2, dtype=theta.dtype, device=theta.device).expand(len(theta), 2, 2)
-        displacements = theta.unflatten(-1, (-1, 2)) - self.controls.to(theta)  # (B, K, 2)
+        displacements = theta.unflatten(-1, (-1, 2)) - self._controls_like(theta)  # (B, K, 2)
         return torch.cat([identity, displacements.mT], dim=-1)
+
+    def _controls_like(self, theta: Tensor) -> Tensor:
+        key = (theta.device, theta.dtype)
+        if key not in self._controls:  # copied to a device once
+            with torch.inference_mode(False):
+                self._controls[key] = self.controls.to(theta)
+        return self._controls[key]

@@ -85,6 +85,14 @@ def test_convolution_is_the_library_s_in_double_precision(way, shape):
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("shape", WAYS["patches, ceil"], ids=str)
+def test_all_rows_of_patches_at_once_as_on_a_gpu_are_the_library_s_too(shape, monkeypatch):
+    monkeypatch.setattr(patches, "_is_gpu", lambda tensor: True)
+    found, expected = (with_gradients(compute("patches, ceil"), *tensors(shape)) for compute in (ours, library))
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
+
+
 @EACH_WAY
 def test_convolution_is_the_library_s_to_rounding_in_single_precision(way, shape):
     exact = with_gradients(library(way), *tensors(shape))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stn_bench.training.muon import muon
+from stn_bench.training.muon import _orthogonal, muon, orthogonal_together
 
 
 def step(parameter, gradient, **settings):
@@ -80,3 +80,11 @@ def test_without_products_in_bfloat16_a_step_is_taken_in_float32(monkeypatch, sh
         away[native] = float((step(torch.zeros(shape), gradient, lr=0.01) - expected).norm() / expected.norm())
     assert away[False] < 1e-4
     assert 1e-3 < away[True] < 0.1  # and bfloat16 is what it is elsewhere
+
+
+def test_matrices_of_many_shapes_in_one_batch_are_those_taken_one_by_one():
+    torch.manual_seed(0)
+    matrices = [torch.randn(shape) for shape in [(12, 40), (40, 12), (10, 10), (3, 81), (33, 20), (1, 5)]]
+    settings = {"num_steps": 5, "weights": (3.4445, -4.7750, 2.0315), "dtype": torch.float32}
+    for found, matrix in zip(orthogonal_together(matrices, **settings), matrices, strict=True):
+        torch.testing.assert_close(found, _orthogonal(matrix, **settings), rtol=0, atol=2e-4)

@@ -1,0 +1,24 @@
+"""The numbers of an optimiser that change from step to step: on a GPU where a captured step reads them, else plain."""
+
+import torch
+from torch.optim import SGD, Optimizer
+
+from stn_bench.training.muon import Muon
+
+
+def can_be_captured(optimiser: Optimizer) -> bool:
+    """Whether a step of an optimiser depends on nothing that changes on the host, once `settle` has been there."""
+    known = isinstance(optimiser, (SGD, Muon))
+    return known or all("capturable" in group for group in optimiser.param_groups)
+
+
+def settle(optimiser: Optimizer, device: torch.device) -> None:
+    """Have learning rates and counts of steps where the device wants them: tensors on a GPU, plain on the CPU."""
+    on_gpu = device.type == "cuda" and can_be_captured(optimiser)
+    for group in optimiser.param_groups:
+        if "capturable" in group:
+            group["capturable"] = on_gpu
+        for name, plain in {"lr": float, "step": int}.items():
+            if name in group:
+                value = float(group[name])
+                group[name] = torch.tensor(value, device=device) if on_gpu else plain(value)

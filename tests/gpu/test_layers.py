@@ -1,0 +1,48 @@
+"""Convolution and pooling on a GPU are the library's, forwards and in every gradient; needs a GPU: pytest -m gpu."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.nn import functional
+
+from stn_bench.convolution import convolve, convolve_and_pool
+from stn_bench.training.precision import compute_exactly
+
+pytestmark = pytest.mark.gpu
+
+# images (B, C, H, W), filters, kernel: each way of convolving
+SHAPES = [(4, 1, 28, 28, 6, 9), (3, 1, 21, 21, 2, 9), (3, 1, 5, 11, 6, 5), (2, 20, 5, 5, 20, 5), (3, 60, 10, 10, 64, 7)]
+SHAPES += [(2, 64, 17, 17, 48, 7), (2, 3, 28, 28, 6, 5)]
+
+
+def library(images, weight, pooled):
+    features = functional.conv2d(images, weight)
+    return functional.max_pool2d(features, 2, ceil_mode=True) if pooled else features
+
+
+def with_gradients(compute, images, weight):
+    inputs = [images.detach().clone().requires_grad_(), weight.detach().clone().requires_grad_()]
+    result = compute(*inputs)
+    torch.manual_seed(4)
+    (result * torch.randn(result.shape, dtype=torch.float64).to(result)).sum().backward()
+    return [result.detach(), *(each.grad for each in inputs)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_convolution_is_the_library_s(shape, pooled, dtype):
+    compute_exactly()
+    batch, channels, height, width, filters, kernel = shape
+    if pooled and (height, width) == (kernel, kernel):
+        pytest.skip("one pixel is not pooled")
+    torch.manual_seed(3)
+    images = torch.rand(batch, channels, height, width, dtype=torch.float64, device="cuda")
+    weight = torch.randn(filters, channels, kernel, kernel, dtype=torch.float64, device="cuda") / kernel
+    ours = partial(convolve_and_pool, ceil_mode=True) if pooled else convolve
+    expected = with_gradients(partial(library, pooled=pooled), images, weight)
+    precise = 1e-11 if dtype == torch.float64 else 1e-5
+    for found, wanted in zip(with_gradients(ours, images.to(dtype), weight.to(dtype)), expected, strict=True):
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), wanted, rtol=0, atol=precise * float(wanted.abs().max()))
