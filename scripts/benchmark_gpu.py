@@ -14,8 +14,9 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import measures
 import torch
@@ -86,6 +87,7 @@ def together(*cell: str) -> Iterator[int]:
             stream.wait_stream(main)
             with torch.cuda.stream(stream):
                 steps.take()
+        for stream in streams:  # only now, or the branches would wait for one another
             main.wait_stream(stream)
     for epoch in range(1, 10**6):
         for seed, steps in enumerate(all_steps):
@@ -93,6 +95,16 @@ def together(*cell: str) -> Iterator[int]:
         for _ in range(trainings[0][0].per_epoch):
             graph.replay()
             yield SEEDS * recipe.batch_size
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows in Markdown, with how many times as fast a captured step is."""
+    sides = [side for side in SIDES if side in rows[0]]
+    lines = [
+        [row["what"], *(f"{row[side]:,}" for side in sides), f"{row['captured'] / row['one by one']:.1f}x"]
+        for row in rows
+    ]
+    return tabulate(lines, ["images/s", *sides, "captured / one by one"], "github", disable_numparse=True)
 
 
 def speed(images: Iterator[int]) -> float:
@@ -132,8 +144,7 @@ def main() -> None:
                 seen[side].append(speed(images))
         rows.append({"what": words} | {side: round(statistics.median(speeds)) for side, speeds in seen.items()})
         print(rows[-1], file=sys.stderr, flush=True)
-    lines = [[f"{value:,}" if isinstance(value, int) else value for value in row.values()] for row in rows]
-    print(tabulate(lines, ["images/s", *SIDES], "github", disable_numparse=True))
+    print(table(rows))
     if options.json:
         found = {
             "command": "python scripts/benchmark_gpu.py " + " ".join(sys.argv[1:]),

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import benchmark_gpu
 import costs
 from benchmark_table import Row
 from benchmark_table import table as benchmark_table
@@ -50,7 +51,12 @@ def cost(record: Path) -> str:
     return costs.tables(json.loads(record.read_text(encoding="utf-8"))["seconds_per_epoch"])
 
 
-VIEWS: dict[str, Callable[[Path], str]] = {view.__name__: view for view in (table, text, speed, cost)}
+def gpu(record: Path) -> str:
+    """What `scripts/benchmark_gpu.py` prints."""
+    return benchmark_gpu.table(json.loads(record.read_text(encoding="utf-8"))["rows"])
+
+
+VIEWS: dict[str, Callable[[Path], str]] = {view.__name__: view for view in (table, text, speed, cost, gpu)}
 
 
 def filled(page: str, root: Path = ROOT) -> str:

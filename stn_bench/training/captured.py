@@ -42,7 +42,6 @@ class CapturedSteps:
         self._images = self._labels = torch.empty(0, device=device)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm_up = WARM_UP
-        self._stream = torch.cuda.Stream(device)
 
     def epoch(self, images: Tensor, labels: Tensor, first: int, count: int) -> Iterator[Step]:
         """At most `count` steps on the images (n, C, H, W) and labels (n,) of an epoch, from the one numbered `first`.
@@ -98,10 +97,11 @@ class CapturedSteps:
             self._graph.replay()
         elif self._warm_up:  # on another stream, as capturing will be
             self._warm_up -= 1
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
                 self.take()
-            torch.cuda.current_stream().wait_stream(self._stream)
+            torch.cuda.current_stream().wait_stream(stream)
             if not self._warm_up:
                 self._capture()
         else:

@@ -19,6 +19,7 @@ def settle(optimiser: Optimizer, device: torch.device) -> None:
         if "capturable" in group:
             group["capturable"] = on_gpu
         for name, plain in {"lr": float, "step": int}.items():
-            if name in group:
-                value = float(group[name])
-                group[name] = torch.tensor(value, device=device) if on_gpu else plain(value)
+            if name in group and on_gpu:
+                group[name] = torch.tensor(float(group[name]), device=device)
+            elif isinstance(group.get(name), torch.Tensor):  # of a checkpoint that a GPU wrote
+                group[name] = plain(group[name])
