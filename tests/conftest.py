@@ -3,10 +3,14 @@
 import os
 import subprocess
 
+import hypothesis
 import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch, and for the commands that tests start
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # how slow one is states no law
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture
