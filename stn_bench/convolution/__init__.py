@@ -1,4 +1,4 @@
-"""Convolution and pooling as the library computes them, faster on the CPU."""
+"""Convolution and pooling as the library computes them, faster."""
 
 from stn_bench.convolution.layers import average_pool, convolve, convolve_and_pool, max_pool
 

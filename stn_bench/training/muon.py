@@ -86,13 +86,9 @@ class Muon(pytorch_optimizer.Muon):
         weights, gradients, state = self.collect_trainable_params(group, self.state, state_keys=[key])
         decay = (group["weight_decay"], group["weight_decouple"], False)
         self.apply_weight_decay_foreach(weights, gradients, group["lr"], *decay)
-        self._apply_muon_updates(group, weights, gradients, self._momentum_updates(group, gradients, state[key]))
-
-    def _apply_muon_updates(
-        self, group: dict[str, Any], weights: list[Tensor], gradients: list[Tensor], updates: list[Tensor]
-    ) -> None:
+        updates = self._momentum_updates(group, gradients, state[key])
         for each in zip(weights, gradients, updates, strict=True):  # the learning rate depends on the shape
-            super()._apply_muon_updates(group, *([tensor] for tensor in each))
+            self._apply_muon_updates(group, *([tensor] for tensor in each))
 
     @staticmethod
     def _orthogonalize(group: dict[str, Any], updates: list[Tensor]) -> list[Tensor]:

@@ -35,7 +35,7 @@ def take_step(
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     if clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_([each for each in model.parameters() if each.requires_grad], clip_norm)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimiser.step()
     return Step(loss.detach(), task.errors(logits.detach(), labels))
 
