@@ -21,7 +21,7 @@ PRINT_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 def run(*command, folder):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout, done.stderr
 

