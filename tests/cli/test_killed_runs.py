@@ -133,8 +133,8 @@ def test_two_sweeps_at_once_share_the_work_and_corrupt_nothing(begin):
 
 def test_killed_runs_end_as_if_they_had_not_been_killed():
     script = ROOT / "scripts/kill_runs.py"
-    command = [sys.executable, script, "--runs", "3", "--commands", "1", "--seed", "3"]
+    command = [sys.executable, script, "--runs", "4", "--commands", "1", "--seed", "3"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "\n3 of 3 identical, 0 torn files\n" in done.stdout
+    assert "\n4 of 4 identical, 0 torn files\n" in done.stdout
     assert done.stdout.endswith("13 of 13 identical, 0 torn files\n")

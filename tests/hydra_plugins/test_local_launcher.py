@@ -293,7 +293,9 @@ def test_a_second_ctrl_c_ends_jobs_that_do_not_stop(slow_sweep):
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(1)
     assert process.poll() is None, "the first is not to end it: the jobs are being waited for"
+    before = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     leave(process)
     assert process.returncode == 130
+    assert time.monotonic() - before < 15
     assert gone(process.pid), "a process of the sweep is left"
