@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from stn_bench.cli import run_log
-from stn_bench.cli.build import build
+from stn_bench.cli.build import ConfigError, build
 from stn_bench.cli.choices import GROUPS, choices
 from stn_bench.cli.help import EXAMPLES, page
 from stn_bench.models import parameter_count
@@ -64,6 +64,35 @@ def test_a_yaml_that_cannot_be_chosen_is_built_on_by_one_that_can():
     for path in CONFIGS.rglob("_*.yaml"):
         others = [other.read_text() for other in path.parent.glob("[!_]*.yaml")]
         assert any(re.search(rf"^\s*(defaults: \[|- ){path.stem}\b", text, re.MULTILINE) for text in others), path
+
+
+def numbers(node, place):
+    """The keys below a node that hold neither a word nor a node: numbers, true, false, null, lists and references."""
+    for key, value in node.items():
+        if OmegaConf.is_dict(value):
+            yield from numbers(value, f"{place}.{key}")
+        elif not (isinstance(value, str) or key.startswith("_")):
+            yield f"{place}.{key}"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        *(f"{group}={name}" for group in ("data", "model", "recipe", "recipe/optimiser") for name in chosen(group)),
+        "transform=tps",
+    ],
+)
+def test_a_word_in_the_place_of_a_number_is_refused_by_its_key(compose_config, choice):
+    group = re.split("[/=]", choice.replace("transform", "model"))[0]
+    node = OmegaConf.create(OmegaConf.to_container(compose_config(choice)[group], resolve=True))
+    keys = set(numbers(node, group)) - {"data.folder"}
+    assert keys or choice == "data=none"
+    for key in keys:
+        wrong = node.copy()
+        OmegaConf.update(wrong, key.removeprefix(f"{group}."), "wrong")
+        given = {"image_shape": (1, 42, 42), "classes": 10} if group == "model" else {}
+        with pytest.raises(ConfigError, match=rf"{re.escape(key)}='?wrong'? "):
+            build(wrong, group, **given)
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "table"])

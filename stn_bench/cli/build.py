@@ -1,13 +1,14 @@
 """From a config node to the object it describes: the only caller of instantiate."""
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from stn_bench.cli.argument_types import misfit
 from stn_bench.errors import UserError
 
 TRUSTED = ("stn_bench", "torch.nn", "torch.optim")
@@ -30,11 +31,15 @@ def build(node: DictConfig, key: str, trusted: Sequence[str] = (), **arguments: 
     """Build what `node`, found at `key`, describes; `arguments` are handed to its constructor, too.
 
     Only names below `stn_bench`'s PARTS, `torch.nn`, `torch.optim` and the packages in `trusted` are built.
-    Raises ConfigError for other names and for arguments that the constructor refuses.
+    Raises ConfigError for other names, for values of another type than the constructor asks for, and for those that it
+    refuses.
     """
     plain = OmegaConf.to_container(node, resolve=True)
-    for place, target in _targets(plain, key):
-        _check(place, target, trusted)
+    for place, described in _targets(plain, key):
+        constructor = _trusted(place, described["_target_"], trusted)
+        # others' hints need not be right
+        if _below(described["_target_"], TRUSTED) and (wrong := misfit(constructor, described)):
+            raise ConfigError(f"{place}.{wrong}")
     try:
         return instantiate(plain, **arguments, _convert_="all")
     except InstantiationException as error:
@@ -44,10 +49,10 @@ def build(node: DictConfig, key: str, trusted: Sequence[str] = (), **arguments: 
         raise ConfigError(f"{key} cannot be built: {cause}") from error
 
 
-def _targets(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _targets(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(node, dict):
         if "_target_" in node:
-            yield key, node["_target_"]
+            yield key, node
         for name, child in node.items():
             yield from _targets(child, f"{key}.{name}")
     elif isinstance(node, list):
@@ -55,7 +60,7 @@ def _targets(node: Any, key: str) -> Iterator[tuple[str, Any]]:
             yield from _targets(child, f"{key}[{index}]")
 
 
-def _check(place: str, target: Any, trusted: Sequence[str]) -> None:
+def _trusted(place: str, target: Any, trusted: Sequence[str]) -> Callable[..., Any]:
     allowed = (*TRUSTED, *trusted)
     if not isinstance(target, str) or not _below(target, allowed):
         package = str(target).split(".")[0]
@@ -77,6 +82,8 @@ def _check(place: str, target: Any, trusted: Sequence[str]) -> None:
     homes = (*(f"stn_bench.{part}" for part in PARTS), *TRUSTED[1:], *trusted)
     if home is None or not callable(found) or not _below(home, homes) or _below(home, FETCHING):
         raise ConfigError(f"{place}._target_={target} is not built: it belongs to {home}, not to {', '.join(homes)}")
+    built: Callable[..., Any] = found
+    return built
 
 
 def _below(name: str, packages: Sequence[str]) -> bool:

@@ -1,5 +1,7 @@
 """What the config tree offers: the choices of each group and the line that explains each. Free of hydra and torch."""
 
+import difflib
+from collections.abc import Iterable
 from importlib.resources import files
 
 GROUPS = {
@@ -21,6 +23,12 @@ def choices(group: str) -> dict[str, str]:
         if name != file.name and not name.startswith("_"):
             listed[name] = _first_comment(file.read_text())
     return dict(sorted(listed.items()))
+
+
+def suggestion(word: str, known: Iterable[str], before: str = "") -> str:
+    """ ": did you mean ...?" with the nearest of the known words, or nothing where none is near."""
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f": did you mean {before}{nearest[0]}?" if nearest else ""
 
 
 def _first_comment(text: str) -> str:

@@ -1,8 +1,7 @@
 """Errors that a user can mend, each as one sentence: what was wrong, what was found, what to do."""
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -12,7 +11,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from stn_bench.cli.choices import GROUPS, choices
+from stn_bench.cli.choices import GROUPS, choices, suggestion
 from stn_bench.cli.faults import of_system
 from stn_bench.errors import UserError
 
@@ -24,7 +23,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         if isinstance(cause, UserError):
             return str(cause)
         cause = cause.__cause__
-    if not isinstance(error, HydraException | OmegaConfBaseException):
+    if not (isinstance(error, HydraException | OmegaConfBaseException) or _is_about_a_choice(error)):
         # an output folder that cannot be made, say
         return of_system(error) or str(error) if isinstance(error, OSError) else None
     if isinstance(error, OverrideParseException):
@@ -34,7 +33,19 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         for override in overrides:
             if sentence := wrong(override, overrides):
                 return sentence
+    for override in overrides:
+        if override.is_sweep_override() and not {"-m", "--multirun"} & set(arguments):
+            key = override.key_or_group
+            return (
+                f"{key}={','.join(_values(override))} names several values: add -m for a run of each, "
+                f"or write {key}=[...] for a list"
+            )
     return _first_line(error)
+
+
+def _is_about_a_choice(error: Exception) -> bool:
+    """Hydra's word on a choice that is no word, as in model=0 or transform=null, which is no error of its own kind."""
+    return isinstance(error, ValueError) and str(error).startswith("Config group override must be")
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
@@ -48,7 +59,7 @@ def _wrong_choice(override: Override, overrides: Sequence[Override]) -> str | No
         return None
     known = choices(group)
     for value in _values(override):
-        if value not in known and value != "null":
+        if value not in known:
             return (
                 f"{group}={value} does not exist{suggestion(value, known, f'{group}=')}; there are {', '.join(known)}"
             )
@@ -88,12 +99,6 @@ def _values(override: Override) -> list[str]:
     if override.is_sweep_override():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]
-
-
-def suggestion(word: str, known: Iterable[str], before: str = "") -> str:
-    """ ": did you mean ...?" with the nearest of the known words, or nothing where none is near."""
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f": did you mean {before}{nearest[0]}?" if nearest else ""
 
 
 def _first_line(error: BaseException) -> str:

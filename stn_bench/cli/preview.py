@@ -7,8 +7,7 @@ from hydra import compose, initialize_config_module
 
 from stn_bench import figures, schema
 from stn_bench.cli.build import ConfigError, build
-from stn_bench.cli.choices import choices
-from stn_bench.cli.mistakes import suggestion
+from stn_bench.cli.choices import choices, suggestion
 
 
 def distortion_sheet(path: str | Path, names: Sequence[str], count: int, seed: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_bench.cli.choices import choices
+from stn_bench.cli.choices import choices, suggestion
 from stn_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec = _read_table(arguments.name)
         table = build_table(spec, _read_runs(arguments.runs), recipe=arguments.recipe, tag=arguments.tag)
         if not any(cell.runs for cell in table.cells):
+            _check_recipe(arguments.recipe)
             folders = " ".join(map(str, arguments.runs or [DEFAULT_RUNS]))
             print(f"stn-table: no run in {folders} counts in this table; every cell is missing", file=sys.stderr)
         if arguments.rows_with_runs:
@@ -91,9 +91,15 @@ def _read_table(name: str) -> TableSpec:
         return parse_spec(Path(name).read_text(encoding="utf-8"), Path(name).stem)
     names = list(choices("table"))
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0)
-        raise SpecError(f"no table is called {name!r}: did you mean {near[0]!r}? There are: {', '.join(names)}")
+        raise SpecError(f"no table is called {name!r}{suggestion(name, names)}; there are {', '.join(names)}")
     return parse_spec((files("stn_bench.configs") / "table" / f"{name}.yaml").read_text(encoding="utf-8"), name)
+
+
+def _check_recipe(name: str | None) -> None:
+    """Raise UserError for a recipe that has neither a run nor a config, before a table of nothing is printed."""
+    names = list(choices("recipe"))
+    if name is not None and name not in names:
+        raise UserError(f"no recipe is called {name!r}{suggestion(name, names)}; there are {', '.join(names)}")
 
 
 def _read_runs(folders: Sequence[Path] | None) -> list[RunRecord]:

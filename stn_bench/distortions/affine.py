@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from stn_bench.distortions.distortion import Distortion, uniform
+from stn_bench.distortions.distortion import Distortion, check_scales, check_strengths, uniform
 from stn_bench.geometry import affine
 
 
@@ -26,12 +26,16 @@ class Undistorted(Distortion):
 
 
 class Rotation(Distortion):
-    """R: rotation about the image's centre, uniform in +-`max_degrees`; positive angles turn counter-clockwise."""
+    """R: rotation about the image's centre, uniform in +-`max_degrees`; positive angles turn counter-clockwise.
+
+    Raises ValueError where `max_degrees` is below 0.
+    """
 
     names = ("angle_radians",)
 
     def __init__(self, max_degrees: float = 90.0, input_size: tuple[int, int] = (28, 28)) -> None:
         super().__init__(input_size)
+        check_strengths(max_degrees=max_degrees)
         self.max_degrees = max_degrees
 
     def draw(self, n: int, generator: Generator) -> Tensor:
@@ -55,7 +59,7 @@ class RotationScaleTranslation(Distortion):
     """RTS: rotation uniform in +-`max_degrees`, scale uniform in [`min_scale`, `max_scale`], then a uniform place.
 
     The place is uniform among those at which the scaled image, before it is rotated, lies inside the canvas.
-    Raises ValueError where the largest scale does not fit.
+    Raises ValueError where the largest scale does not fit, a scale is not above 0, or `max_degrees` is below 0.
     """
 
     names = ("angle_radians", "scale", "shift_x_pixels", "shift_y_pixels")
@@ -69,11 +73,13 @@ class RotationScaleTranslation(Distortion):
         output_size: tuple[int, int] = (42, 42),
     ) -> None:
         super().__init__(input_size, output_size)
+        check_strengths(max_degrees=max_degrees)
+        check_scales(min_scale, max_scale)
         fits = min(canvas / side for canvas, side in zip(self.output_size, self.input_size, strict=True))
-        if not 0 < min_scale <= max_scale <= fits:
+        if max_scale > fits:
             raise ValueError(
-                f"scales in [{min_scale}, {max_scale}] do not fit: an image of {self.input_size} pixels fits a canvas "
-                f"of {self.output_size} up to scale {fits:.2f}, and scales are above 0, the smaller one first"
+                f"max_scale={max_scale} is too large: an image of {self.input_size} pixels fits a canvas of "
+                f"{self.output_size} up to scale {fits:.2f}"
             )
         self.max_degrees, self.min_scale, self.max_scale = max_degrees, min_scale, max_scale
 

@@ -66,6 +66,21 @@ class Distortion(ABC):
         return self._grids[device]
 
 
+def check_strengths(**strengths: float) -> None:
+    """Raise ValueError for a strength below 0, by its name."""
+    for name, strength in strengths.items():
+        if not strength >= 0:
+            raise ValueError(f"{name}={strength} is no strength: give 0 or more")
+
+
+def check_scales(min_scale: float, max_scale: float) -> None:
+    """Raise ValueError for bounds of a scale that are not above 0, or the wrong way round."""
+    if not 0 < min_scale <= max_scale:
+        raise ValueError(
+            f"min_scale={min_scale}, max_scale={max_scale}: scales are above 0, and the smaller one comes first"
+        )
+
+
 def uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
     """n numbers uniform in [low, high): (n,). Raises ValueError where the bounds are the wrong way round."""
     if low > high:

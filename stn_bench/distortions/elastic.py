@@ -3,14 +3,15 @@
 import torch
 from torch import Generator, Tensor
 
-from stn_bench.distortions.distortion import Distortion, uniform
+from stn_bench.distortions.distortion import Distortion, check_scales, check_strengths, uniform
 from stn_bench.geometry import thin_plate
 
 
 class Elastic(Distortion):
     """E: the image is scaled about its centre, uniform in [`min_scale`, `max_scale`], then each point of a regular
     grid on it, from edge to edge, is moved in x and y by normal amounts of `control_std_pixels`; the thin-plate
-    spline through the points draws it.
+    spline through the points draws it. Raises ValueError where `control_std_pixels` is below 0, a scale
+    not above 0, or the grid smaller than 2 x 2.
     """
 
     def __init__(
@@ -23,6 +24,8 @@ class Elastic(Distortion):
         input_size: tuple[int, int] = (28, 28),
     ) -> None:
         super().__init__(input_size)
+        check_strengths(control_std_pixels=control_std_pixels)
+        check_scales(min_scale, max_scale)
         self.control_std_pixels, self.min_scale, self.max_scale = control_std_pixels, min_scale, max_scale
         self.controls = thin_plate.control_grid(rows, columns).float()
         moves = (f"control{control}_{axis}_pixels" for control in range(rows * columns) for axis in "xy")

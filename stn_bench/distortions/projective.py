@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from stn_bench.distortions.distortion import Distortion, uniform
+from stn_bench.distortions.distortion import Distortion, check_scales, check_strengths, uniform
 from stn_bench.geometry import homography
 
 CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
@@ -13,6 +13,8 @@ CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 class Projective(Distortion):
     """P: the image is scaled about its centre, uniform in [`min_scale`, `max_scale`], then each of its four corners is
     moved in x and y by normal amounts of `corner_std_pixels`; the homography through the corners draws it.
+    Raises ValueError where `corner_std_pixels` is below 0 or a scale
+    not above 0.
     """
 
     names = ("scale", *(f"corner{corner}_{axis}_pixels" for corner in range(4) for axis in "xy"))
@@ -25,6 +27,8 @@ class Projective(Distortion):
         input_size: tuple[int, int] = (28, 28),
     ) -> None:
         super().__init__(input_size)
+        check_strengths(corner_std_pixels=corner_std_pixels)
+        check_scales(min_scale, max_scale)
         self.corner_std_pixels, self.min_scale, self.max_scale = corner_std_pixels, min_scale, max_scale
 
     def draw(self, n: int, generator: Generator) -> Tensor:

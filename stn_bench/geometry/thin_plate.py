@@ -25,7 +25,12 @@ AT_ONCE = 4096
 
 
 def control_grid(rows: int, columns: int) -> Tensor:
-    """A regular grid of control points from edge to edge of the image: (rows * columns, 2), row by row, float64."""
+    """A regular grid of control points from edge to edge of the image: (rows * columns, 2), row by row, float64.
+
+    Raises ValueError for fewer than 2 x 2 points, which fix no spline.
+    """
+    if rows < 2 or columns < 2:
+        raise ValueError(f"a grid of {rows} x {columns} control points lies on one line: use at least 2 x 2")
     y, x = torch.linspace(-1, 1, rows, dtype=torch.float64), torch.linspace(-1, 1, columns, dtype=torch.float64)
     return torch.cartesian_prod(y, x).flip(-1)
 

@@ -11,6 +11,13 @@ def parameter_count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
+def check_widths(**widths: int | None) -> None:
+    """Raise ValueError for a layer without units or filters, by its name. None is left to be fitted."""
+    for name, width in widths.items():
+        if width is not None and width < 1:
+            raise ValueError(f"{name}={width} leaves a layer empty: give 1 or more")
+
+
 def widest(build: Callable[[int], nn.Module], budget: int) -> int:
     """The largest width for which `build(width)` has at most `budget` parameters.
 

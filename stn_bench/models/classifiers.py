@@ -4,7 +4,7 @@ from math import ceil
 
 from torch import Tensor, nn
 
-from stn_bench.models.budget import widest
+from stn_bench.models.budget import check_widths, widest
 from stn_bench.models.stage import ConvolutionStage
 
 BUDGET = 400_000
@@ -15,7 +15,7 @@ class FCN(nn.Sequential):
     """Two hidden fully connected layers and a classification layer: images (B, C, H, W) to logits (B, classes).
 
     `units` is the width of both hidden layers, the largest that keeps to `parameters_budget` if None.
-    Raises ValueError where the budget is too small.
+    Raises ValueError where the budget is too small, or `units` below 1.
     """
 
     def __init__(
@@ -25,6 +25,7 @@ class FCN(nn.Sequential):
         units: int | None = None,
         parameters_budget: int = BUDGET,
     ) -> None:
+        check_widths(units=units)
         if units is None:
             units = widest(lambda width: FCN(image_shape, classes, width), parameters_budget)
         channels, height, width = image_shape
@@ -45,7 +46,7 @@ class CNN(nn.Module):
     Two convolutions of `filters` filters each, of 9x9 and 7x7 pixels, stride 1, no padding, each followed by 2x2 max
     pooling that keeps a last odd row and column, and a ReLU. Images of less than `min_size` pixels on a side are
     surrounded by zeros up to it. `filters` is the largest number that keeps to `parameters_budget` if None.
-    Raises ValueError where the budget, or `min_size` and the image, are too small.
+    Raises ValueError where the budget, `filters`, or `min_size` and the image, are too small.
     """
 
     kernel_sizes = (9, 7)
@@ -59,6 +60,7 @@ class CNN(nn.Module):
         min_size: int = 28,
     ) -> None:
         super().__init__()
+        check_widths(filters=filters)
         channels, *size = image_shape
         missing = [max(0, min_size - side) for side in size]
         above, left = missing[0] // 2, missing[1] // 2

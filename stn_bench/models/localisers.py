@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from stn_bench.models.budget import check_widths
 from stn_bench.models.stage import AveragePool, ConvolutionStage
 
 
@@ -24,6 +25,7 @@ class FullyConnectedLocaliser(nn.Sequential):
     """Fully connected layers with ReLUs: images (B, C, H, W) to features (B, `features`). The paper's: three of 32.
 
     `initialisation`: of the weights, see `initialise`; the paper does not say.
+    Raises ValueError for a layer of less than one unit.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class FullyConnectedLocaliser(nn.Sequential):
         layers: list[nn.Module] = [nn.Flatten()]
         inputs = channels * height * width
         for outputs in units:
+            check_widths(units=outputs)
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
             inputs = outputs
         super().__init__(*layers)
@@ -45,7 +48,7 @@ class ConvolutionalLocaliser(nn.Module):
 
     `filters` filters in each convolution, ReLUs after each layer. The paper's: 20 everywhere. `initialisation`: of the
     weights, see `initialise`; the paper does not say.
-    Raises ValueError for images too small for it.
+    Raises ValueError for images too small for it, and for `filters` or `features` below 1.
     """
 
     kernel_size = 5
@@ -54,6 +57,7 @@ class ConvolutionalLocaliser(nn.Module):
         self, image_shape: tuple[int, int, int], filters: int = 20, features: int = 20, initialisation: str = "torch"
     ) -> None:
         super().__init__()
+        check_widths(filters=filters, features=features)
         channels, *size = image_shape
         shrink = self.kernel_size - 1
         height, width = ((side // 2 - shrink) // 2 - shrink for side in size)

@@ -26,6 +26,7 @@ class TransformedClassifier(nn.Module):
         output_size: pixels on a side of what the transformer makes of such images; as many as they have if None.
         parameters_budget: for localiser, regression and classifier together.
         kernel, padding: how the transformer reads its input.
+    Raises ValueError where the budget is too small, or `classifier` comes with another one.
     """
 
     def __init__(
@@ -54,6 +55,12 @@ class TransformedClassifier(nn.Module):
         if max(height, width) > pool_above:
             self.pool = AveragePool()
             height, width = height // 2, width // 2
+        given = getattr(classifier, "keywords", {}).get("parameters_budget", parameters_budget)  # a partial's
+        if given != parameters_budget:
+            raise ValueError(
+                f"classifier.parameters_budget={given} would count for nothing: the classifier gets what the "
+                f"transformer leaves of parameters_budget={parameters_budget}; set that one"
+            )
         left = parameters_budget - parameter_count(self.transformer)
         self.classifier = classifier(image_shape=(channels, height, width), classes=classes, parameters_budget=left)
         self.width = self.classifier.width

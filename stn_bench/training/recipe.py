@@ -31,6 +31,8 @@ class StepDecay:
     def __post_init__(self) -> None:
         if not isinstance(self.every, int) or self.every < 1:
             raise RecipeError(f"recipe.schedule.every={self.every!r} is not a whole number above 0")
+        if not self.factor >= 0:
+            raise RecipeError(f"recipe.schedule.factor={self.factor!r} is not a number from 0")
 
     def __call__(self, step: int, steps: int) -> float:
         """The factor on the learning rate at a step (from 0)."""

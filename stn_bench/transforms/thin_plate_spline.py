@@ -16,11 +16,9 @@ class ThinPlateSpline(Transform):
 
     def __init__(self, rows: int = 4, columns: int = 4) -> None:
         super().__init__()
-        if rows < 2 or columns < 2:
-            raise ValueError(f"a grid of {rows} x {columns} control points lies on one line: use at least 2 x 2")
-        self.num_params = 2 * rows * columns
         # float64, and no buffer: solving stays exact whatever dtype the network is moved to
         self.controls = thin_plate.control_grid(rows, columns)
+        self.num_params = 2 * rows * columns
         self._controls: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def identity(self) -> Tensor:

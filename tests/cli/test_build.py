@@ -109,6 +109,47 @@ def test_what_a_constructor_refuses_is_the_configs_fault(content, words):
         build(OmegaConf.create(content), "model")
 
 
+CNN = {"_target_": "stn_bench.models.CNN", "image_shape": [1, 28, 28], "classes": 10}
+ROTATION = {"_target_": "stn_bench.distortions.Rotation"}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (CNN | {"filters": "many"}, "model.filters=many does not fit: Expected `int | null`, got `str`"),
+        (CNN | {"filters": 1.5}, "model.filters=1.5 does not fit: Expected `int | null`, got `float`"),
+        (CNN | {"filters": True}, "model.filters=true does not fit: Expected `int | null`, got `bool`"),
+        (CNN | {"min_size": None}, "model.min_size=null does not fit: Expected `int`, got `null`"),
+        (CNN | {"image_shape": [1, 28]}, "model.image_shape=[1, 28] does not fit: Expected `array` of length 3, got 2"),
+        (CNN | {"min_size": float("inf")}, "model.min_size=inf is not a finite number"),
+        (ROTATION | {"max_degrees": float("nan")}, "model.max_degrees=nan is not a finite number"),
+        (ROTATION | {"max_degrees": "90"}, "model.max_degrees=90 does not fit: Expected `float`, got `str`"),
+        (
+            {"deep": [{"_target_": "torch.nn.Linear", "in_features": 1, "out_features": 1, "bias": "no"}]},
+            "model.deep[0].bias=no does not fit: Expected `bool`, got `str`",
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_its_key(content, sentence):
+    with pytest.raises(ConfigError) as refused:
+        build(OmegaConf.create(content), "model")
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ROTATION | {"max_degrees": 90},
+        CNN | {"filters": None},
+        {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1, "kernel_size": 3},
+        {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1, "kernel_size": [3, 3]},
+        {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1, "betas": [0.9, 0.99]},
+    ],
+)
+def test_a_value_that_is_as_good_as_the_type_is_built(content):
+    build(OmegaConf.create(content), "model")
+
+
 def test_what_is_not_the_configs_fault_is_handed_on(monkeypatch):
     def load(folder):
         raise ConnectionError("no network")

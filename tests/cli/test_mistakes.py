@@ -6,7 +6,8 @@ import sys
 import pytest
 from hydra.errors import HydraException
 
-from stn_bench.cli.mistakes import explain, suggestion
+from stn_bench.cli.choices import suggestion
+from stn_bench.cli.mistakes import explain
 from stn_bench.errors import UserError
 
 UNKNOWN = HydraException("Could not override 'x'.\nTo append to your config use +x=1\n    full_key: x")
@@ -46,6 +47,7 @@ def test_a_bug_is_not_explained_away(error):
     ("arguments", "sentence"),
     [
         (["a.b=1", "model=cnnn"], "model=cnnn does not exist: did you mean model=cnn?; there are cnn, cnn_stn, fcn"),
+        (["model=0"], "model=0 does not exist; there are cnn, cnn_stn, fcn, fcn_stn"),
         (["seed=1,2", "data=r,rtz", "-m"], "data=rtz does not exist: did you mean data=rts?; there are e, none, p, r"),
         (["transform=tps", "model=cnn"], "model=cnn has no spatial transformer, so it takes no transform=tps"),
         (["transform=tps", "recipe.stepz=3"], "there is no key recipe.stepz: did you mean recipe.steps?"),
@@ -62,9 +64,7 @@ def test_a_wrong_word_is_found_among_right_ones(arguments, sentence):
     assert explain(UNKNOWN, arguments).startswith(sentence)
 
 
-@pytest.mark.parametrize(
-    "argument", ["model=null", "hydra.verbose=true", "transform=tps", "data.distortion.max_degrees=9"]
-)
+@pytest.mark.parametrize("argument", ["hydra.verbose=true", "transform=tps", "data.distortion.max_degrees=9"])
 def test_a_right_word_is_not_blamed(argument):
     assert explain(UNKNOWN, [argument]) == "Could not override 'x'."
 
@@ -106,7 +106,12 @@ def test_a_tag_that_would_leave_the_folder_scheme_is_refused(stn_train, tag):
     ("override", "words"),
     [
         ("model.units=-3", "model cannot be built"),
-        ("data.distortion=null", "data cannot be built"),
+        ("model.units=0", "units=0 leaves a layer empty: give 1 or more"),
+        ("data.fresh=no", "data.fresh=no does not fit: Expected `bool`, got `str`"),
+        ("data.distortion=null", "data.distortion=null does not fit: Expected `Distortion`, got `NoneType`"),
+        ("transform=null", "transform=null does not exist; there are affine"),
+        ("recipe/optimiser=3", "recipe/optimiser=3 does not exist; there are adamw, muon, sgd"),
+        ("seed=1,2", "seed=1,2 names several values: add -m for a run of each, or write seed=[...] for a list"),
         ("seed=-1", "seed=-1 is out of range"),
     ],
 )

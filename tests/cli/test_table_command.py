@@ -98,7 +98,23 @@ def test_an_unknown_table_is_answered_with_the_nearest_name(capsys):
     assert main(["distored_mnits"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("stn-table: no table is called 'distored_mnits': did you mean 'distorted_mnist'? There are: ")
+    assert err.startswith("stn-table: no table is called 'distored_mnits': did you mean distorted_mnist?; there are ")
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest_name_and_no_table(capsys):
+    assert main(["--recipe", "papr"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "stn-table: no recipe is called 'papr': did you mean paper?; there are demo, fast, paper, smoke\n",
+    )
+
+
+def test_a_recipe_of_ones_own_is_known_by_its_runs(tmp_path, capsys):
+    leave_run(tmp_path / "outputs" / "runs", recipe="mine")
+    assert main(["--recipe", "mine"]) == 0
+    out, err = capsys.readouterr()
+    assert "| CNN        | -           | ours  | 1.31 (1) |" in out
+    assert err == ""
 
 
 def test_a_table_may_be_a_file_of_ones_own(tmp_path, capsys):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stn_bench.distortions import Elastic, Projective
+from stn_bench.distortions import Elastic, Projective, Rotation, RotationScaleTranslation
 from stn_bench.geometry import pixel_grid, thin_plate
 
 
@@ -58,8 +58,35 @@ def test_moving_every_point_alike_shifts_the_image(kind):
 
 @pytest.mark.parametrize("kind", [Projective, Elastic])
 def test_scales_the_wrong_way_round_are_refused(kind):
-    with pytest.raises(ValueError, match=r"no number lies between 1\.0 and 0\.75: give the smaller bound first"):
-        kind(min_scale=1.0, max_scale=0.75).draw(1, torch.Generator())
+    with pytest.raises(ValueError, match=r"^min_scale=1\.0, max_scale=0\.75: scales are above 0, and the smaller one"):
+        kind(min_scale=1.0, max_scale=0.75)
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5, float("nan")])
+@pytest.mark.parametrize("kind", [Projective, Elastic])
+def test_a_scale_that_is_not_above_0_is_refused(kind, scale):
+    with pytest.raises(ValueError, match=f"^min_scale={scale}, "):
+        kind(min_scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (Projective, "corner_std_pixels"),
+        (Elastic, "control_std_pixels"),
+        (Rotation, "max_degrees"),
+        (RotationScaleTranslation, "max_degrees"),
+    ],
+)
+def test_a_strength_below_0_is_refused_by_its_name(kind, name):
+    with pytest.raises(ValueError, match=f"^{name}=-1.5 is no strength: give 0 or more$"):
+        kind(**{name: -1.5})
+    kind(**{name: 0})
+
+
+def test_a_grid_of_controls_on_one_line_is_refused():
+    with pytest.raises(ValueError, match="a grid of 1 x 4 control points lies on one line"):
+        Elastic(rows=1)
 
 
 def test_single_precision_moves_next_to_nothing():

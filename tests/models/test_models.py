@@ -295,6 +295,33 @@ def test_a_budget_too_small_for_one_unit_is_refused(kind):
         kind(SMALL, 10, parameters_budget=50)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda width: FCN(SMALL, 10, units=width), "units"),
+        (lambda width: CNN(SMALL, 10, filters=width), "filters"),
+        (lambda width: FullyConnectedLocaliser(SMALL, units=[8, width]), "units"),
+        (lambda width: ConvolutionalLocaliser(SMALL, filters=width), "filters"),
+        (lambda width: ConvolutionalLocaliser(SMALL, features=width), "features"),
+    ],
+)
+@pytest.mark.parametrize("width", [0, -3])
+def test_a_layer_without_a_unit_is_refused(make, name, width):
+    with pytest.raises(ValueError, match=f"^{name}={width} leaves a layer empty: give 1 or more$"):
+        make(width)
+    make(1)
+
+
+def test_a_budget_of_the_classifiers_own_would_count_for_nothing_and_is_refused():
+    def make(budget):
+        own = partial(FCN, parameters_budget=budget)
+        return TransformedClassifier(SMALL, 10, FullyConnectedLocaliser, transforms.Affine(), own)
+
+    with pytest.raises(ValueError, match=r"classifier\.parameters_budget=1000 would count for nothing"):
+        make(1000)
+    assert make(400_000).width == make(400_000.0).width
+
+
 def test_a_budget_that_the_transformer_uses_up_is_refused():
     with pytest.raises(ValueError, match=r"too small for width 1: .* or make the transformer's localiser smaller"):
         TransformedClassifier(SMALL, 10, FullyConnectedLocaliser, transforms.Affine(), FCN, parameters_budget=20_000)

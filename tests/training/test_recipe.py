@@ -174,6 +174,12 @@ def test_a_decay_comes_every_so_many_steps(every):
         StepDecay(every, 0.1)
 
 
+@pytest.mark.parametrize("factor", [-0.1, float("nan")])
+def test_a_decay_never_turns_the_learning_rate_around(factor):
+    with pytest.raises(RecipeError, match=f"recipe.schedule.factor={factor} is not a number from 0"):
+        StepDecay(1, factor)
+
+
 @pytest.mark.parametrize("lr", [-1, "fast"])
 def test_what_an_optimiser_refuses_is_the_recipes_fault(make_model, make_recipe, lr):
     with pytest.raises(RecipeError, match=r"recipe\.optimiser cannot be built: "):
