@@ -14,6 +14,10 @@ class TagError(UserError, ValueError):
     """A tag that cannot be part of a run folder's name."""
 
 
+class NoFolderError(UserError, ValueError):
+    """A folder without a name, as of an environment variable that is not set."""
+
+
 @dataclass
 class CheckpointConfig:
     """How often an unfinished run is saved; None: not by this count."""
@@ -46,8 +50,15 @@ def _suffix(word: str | None) -> str:
     return f"-{word}"
 
 
+def _named(key: str, folder: str) -> str:
+    if not folder.strip():
+        raise NoFolderError(f"{key}= names no folder: give one, . for this one")
+    return folder
+
+
 # on import: a process that is handed a config, a worker's, imports this module for its type and runs nothing else of it
 OmegaConf.register_new_resolver("suffix", _suffix, replace=True)
+OmegaConf.register_new_resolver("named", _named, replace=True)
 
 
 def register() -> None:

@@ -36,10 +36,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     for override in overrides:
         if override.is_sweep_override() and not {"-m", "--multirun"} & set(arguments):
             key = override.key_or_group
-            return (
-                f"{key}={','.join(_values(override))} names several values: add -m for a run of each, "
-                f"or write {key}=[...] for a list"
-            )
+            a_list = "" if key in GROUPS else f", or write {key}=[...] for a list"
+            return f"{key}={','.join(_values(override))} names several values: add -m for a run of each{a_list}"
     return _first_line(error)
 
 
@@ -103,8 +101,7 @@ def _values(override: Override) -> list[str]:
 
 def _first_line(error: BaseException) -> str:
     """What went wrong, without the advice to add unknown keys, and with the cause where there is one."""
-    lines = [
-        line for line in str(error).splitlines() if line and not re.match(r"\s|To append|See https|Set the env", line)
-    ]
+    text = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error))
+    lines = [line for line in text.splitlines() if line and not re.match(r"\s|To append|See https|Set the env", line)]
     cause = error.__cause__
     return ": ".join([*lines[:1], *([_first_line(cause)] if cause is not None and str(cause) not in lines[0] else [])])

@@ -48,6 +48,7 @@ def test_a_bug_is_not_explained_away(error):
     [
         (["a.b=1", "model=cnnn"], "model=cnnn does not exist: did you mean model=cnn?; there are cnn, cnn_stn, fcn"),
         (["model=0"], "model=0 does not exist; there are cnn, cnn_stn, fcn, fcn_stn"),
+        (["model=fcn,cnn"], "model=fcn,cnn names several values: add -m for a run of each"),
         (["seed=1,2", "data=r,rtz", "-m"], "data=rtz does not exist: did you mean data=rts?; there are e, none, p, r"),
         (["transform=tps", "model=cnn"], "model=cnn has no spatial transformer, so it takes no transform=tps"),
         (["transform=tps", "recipe.stepz=3"], "there is no key recipe.stepz: did you mean recipe.steps?"),
@@ -99,7 +100,15 @@ def test_a_misspelt_command_line_does_not_wait_for_torch():
 def test_a_tag_that_would_leave_the_folder_scheme_is_refused(stn_train, tag):
     result = stn_train(f"tag={tag}", "recipe=smoke", "model=fcn")
     assert result.code == 1
-    assert f"tag={tag} is no word for a folder's name" in result.err
+    assert result.err.startswith(f"stn-train: tag={tag} is no word for a folder's name")
+
+
+@pytest.mark.parametrize("output", ["", "' '"])
+def test_a_folder_without_a_name_is_not_the_root_of_all_folders(stn_train, tmp_path, output):
+    result = stn_train(f"output={output}", "recipe=smoke", "model=fcn")
+    assert result.code == 1
+    assert result.err == "stn-train: output= names no folder: give one, . for this one\n"
+    assert not list(tmp_path.rglob("seed*"))
 
 
 @pytest.mark.parametrize(
