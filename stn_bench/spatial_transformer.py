@@ -1,5 +1,7 @@
 """The spatial transformer: localiser -> theta -> points -> sample (Jaderberg et al. 2015, section 3)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,8 @@ class SpatialTransformer(nn.Module):
         kernel: how the input is read: "bilinear", "nearest" (no gradient for theta) or "bicubic".
         padding: what lies outside the input: "zeros" or "border".
         name: what errors call this transformer; useful where a network has several.
-    Raises ValueError for an unknown kernel or padding, or an output size that is none.
+    Raises ValueError for an unknown kernel or padding, and an output size or number of features that is none; TypeError
+    for a localiser that is no module or a transform that is none.
     """
 
     def __init__(
@@ -41,9 +44,15 @@ class SpatialTransformer(nn.Module):
     ) -> None:
         super().__init__()
         check_sampling(kernel, padding)
-        if output_size is not None and not all(isinstance(side, int) and side >= 1 for side in output_size):
-            found = " x ".join(map(str, output_size))
-            raise ValueError(f"{name!r} cannot make {found} pixels: output_size wants whole numbers from 1")
+        if not isinstance(localiser, nn.Module):
+            raise TypeError(f"the localiser of {name!r} is no module, so it would not learn: found {localiser!r}")
+        if not isinstance(transform, Transform):
+            raise TypeError(f"the transform of {name!r} is not an object such as Affine(): found {transform!r}")
+        if not (isinstance(features, int) and features >= 1):
+            raise ValueError(f"the localiser of {name!r} cannot make features={features!r}: give a whole number from 1")
+        if output_size is not None and not _is_size(output_size):
+            found = " x ".join(map(str, output_size)) if isinstance(output_size, Sequence) else output_size
+            raise ValueError(f"{name!r} cannot make {found} pixels: output_size wants two whole numbers from 1")
         self.localiser = localiser
         self.transform = transform
         self.regression = nn.Linear(features, transform.num_params)
@@ -61,8 +70,21 @@ class SpatialTransformer(nn.Module):
             self.regression.bias.copy_(self.transform.identity())
 
     def theta(self, images: Tensor) -> Tensor:
-        """The parameters (B, P) predicted for images (B, C, H, W). Raises NonFiniteTheta."""
+        """The parameters (B, P) predicted for images (B, C, H, W).
+
+        Raises NonFiniteTheta, and ValueError for what are no images or no features.
+        """
+        if images.ndim != 4 or not images.is_floating_point():
+            raise ValueError(
+                f"{self.name!r} takes images (B, C, H, W) of floating-point numbers, found {tuple(images.shape)} of "
+                f"{images.dtype}"
+            )
         features = self.localiser(images)
+        if features.shape != (images.shape[0], self.regression.in_features):
+            raise ValueError(
+                f"the localiser of {self.name!r} makes features of shape {tuple(features.shape)}, where "
+                f"features={self.regression.in_features} asks for (B, {self.regression.in_features})"
+            )
         with torch.autocast(images.device.type, enabled=False):
             theta = self.regression(features.to(self.regression.weight.dtype))
         self._check_finite(theta, features)
@@ -88,14 +110,16 @@ class SpatialTransformer(nn.Module):
 
     def _basis_for(self, size: tuple[int, int], like: Tensor) -> Tensor:
         key = (size[0], size[1], like.device, like.dtype)
-        if key not in self._basis:  # a constant of the output size, made once
-            with torch.inference_mode(False):  # kept, it may serve training next
-                grid = pixel_grid(*size, dtype=like.dtype, device=like.device)
-                self._basis[key] = self.transform.basis(grid)
-        return self._basis[key]
+        if key in self._basis:  # a constant of the output size, made once
+            return self._basis[key]
+        with torch.inference_mode(False):  # kept, it may serve training next
+            basis = self.transform.basis(pixel_grid(*size, dtype=like.dtype, device=like.device))
+        if not torch.compiler.is_compiling():  # whose tensors are no numbers yet
+            self._basis[key] = basis
+        return basis
 
     def _check_finite(self, theta: Tensor, features: Tensor) -> None:
-        if theta.is_cuda and torch.cuda.is_current_stream_capturing():
+        if torch.compiler.is_compiling() or (theta.is_cuda and torch.cuda.is_current_stream_capturing()):
             return  # looking means waiting
         finite = theta.isfinite().all(dim=1)
         if finite.all():
@@ -108,3 +132,7 @@ class SpatialTransformer(nn.Module):
         else:
             cause = "its regression layer overflows: lower its learning rate or clip gradients"
         raise NonFiniteTheta(f"theta of {self.name!r} is not finite for image {image} of the batch; {cause}")
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, Sequence) and len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)

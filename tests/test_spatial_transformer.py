@@ -1,5 +1,6 @@
 import copy
 import math
+import re
 
 import pytest
 import torch
@@ -267,8 +268,53 @@ def test_parameters_of_another_transform_are_refused():
 
 @pytest.mark.parametrize("size", [(0, 9), (9, -1), (9.5, 9), ("big", "big")])
 def test_an_output_size_that_is_none_is_refused_at_once(size):
-    with pytest.raises(ValueError, match=f"'eye' cannot make {size[0]} x {size[1]} pixels: output_size wants whole"):
+    with pytest.raises(ValueError, match=f"'eye' cannot make {size[0]} x {size[1]} pixels: output_size wants two"):
         flat(output_size=size, name="eye")
+
+
+@pytest.mark.parametrize(("size", "found"), [(28, "28"), ((28,), "28"), ((1, 2, 3), "1 x 2 x 3")])
+def test_an_output_size_is_two_numbers(size, found):
+    with pytest.raises(ValueError, match=f"'eye' cannot make {found} pixels: output_size wants two whole numbers"):
+        flat(output_size=size, name="eye")
+
+
+@pytest.mark.parametrize(
+    ("part", "found", "kind", "words"),
+    [
+        ("localiser", torch.flatten, TypeError, "the localiser of 'eye' is no module, so it would not learn: found"),
+        (
+            "transform",
+            "affine",
+            TypeError,
+            r"the transform of 'eye' is not an object such as Affine\(\): found 'affine'",
+        ),
+        ("transform", Affine, TypeError, r"the transform of 'eye' is not an object such as Affine\(\): found <class"),
+        ("features", 0, ValueError, "the localiser of 'eye' cannot make features=0: give a whole number from 1"),
+        ("features", "9", ValueError, "the localiser of 'eye' cannot make features='9': give a whole number from 1"),
+    ],
+)
+def test_parts_that_are_none_are_refused_at_once(part, found, kind, words):
+    parts = {"localiser": nn.Flatten(), "features": 560, "transform": Affine(), "name": "eye", part: found}
+    with pytest.raises(kind, match=words):
+        SpatialTransformer(**parts)
+
+
+@pytest.mark.parametrize("before", [torch.rand(1, *SIZE), torch.zeros(2, 1, *SIZE, dtype=torch.uint8)])
+def test_what_are_no_images_are_refused_by_their_shape_and_type(before):
+    shape, dtype = re.escape(str(tuple(before.shape))), before.dtype
+    for call in (flat(name="eye"), flat(name="eye").theta, flat(name="eye").points):
+        with pytest.raises(ValueError, match=rf"^'eye' takes images .*, found {shape} of {dtype}$"):
+            call(before)
+
+
+@pytest.mark.parametrize("localiser", [nn.Flatten(), nn.Identity()])
+def test_features_of_another_shape_are_refused_by_it(localiser):
+    transformer = SpatialTransformer(localiser, 9, Affine(), name="eye")
+    found = re.escape(str(tuple(localiser(images()).shape)))
+    with pytest.raises(
+        ValueError, match=rf"^the localiser of 'eye' makes features of shape {found}, where features=9 "
+    ):
+        transformer(images())
 
 
 def test_its_settings_are_shown():

@@ -64,8 +64,8 @@ def _have_own_ways(images: Tensor, weight: Tensor) -> bool:
 
 
 def _known(images: Tensor) -> bool:
-    """Whether the ways were measured on such a device."""
-    return images.device.type in ("cpu", "cuda")
+    """Whether the ways were measured on such a device. A compiler has ways of its own."""
+    return images.device.type in ("cpu", "cuda") and not torch.compiler.is_compiling()
 
 
 def _as_autocast(*tensors: Tensor) -> Sequence[Tensor]:

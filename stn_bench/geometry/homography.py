@@ -44,8 +44,19 @@ def divide(homogeneous: Tensor) -> Tensor:
 
     Differentiable once.
     """
+    if torch.compiler.is_compiling():  # which writes a backward pass of its own
+        return _divided(homogeneous)[0]
     points: Tensor = _Divide.apply(homogeneous)
     return points
+
+
+def _divided(homogeneous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The points, as `divide` gives them; as they were divided, before any was sent out of sight; and 1/z, or 0."""
+    z = homogeneous[..., 2:]
+    visible = (z > HORIZON).to(z.dtype)  # 1 or 0
+    inverse = visible / z.clamp(min=HORIZON)
+    points = homogeneous[..., :2] * inverse
+    return points + OUT_OF_SIGHT * (1 - visible), points, inverse
 
 
 class _Divide(torch.autograd.Function):
@@ -53,12 +64,9 @@ class _Divide(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, homogeneous: Tensor) -> Tensor:
-        z = homogeneous[..., 2:]
-        visible = (z > HORIZON).to(z.dtype)  # 1 or 0
-        inverse = visible / z.clamp(min=HORIZON)
-        points = homogeneous[..., :2] * inverse
+        seen, points, inverse = _divided(homogeneous)
         ctx.save_for_backward(homogeneous, points, inverse)
-        return points + OUT_OF_SIGHT * (1 - visible)
+        return seen
 
     @staticmethod
     @once_differentiable

@@ -34,13 +34,16 @@ class ThinPlateSpline(Transform):
 
         A sum of displacements, rather than of positions, leaves the identity exact in float32.
         """
-        identity = torch.eye(2, dtype=theta.dtype, device=theta.device).expand(len(theta), 2, 2)
+        identity = torch.eye(2, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], 2, 2)
         displacements = theta.unflatten(-1, (-1, 2)) - self._controls_like(theta)  # (B, K, 2)
         return torch.cat([identity, displacements.mT], dim=-1)
 
     def _controls_like(self, theta: Tensor) -> Tensor:
         key = (theta.device, theta.dtype)
-        if key not in self._controls:  # copied to a device once
-            with torch.inference_mode(False):
-                self._controls[key] = self.controls.to(theta)
-        return self._controls[key]
+        if key in self._controls:  # copied to a device once
+            return self._controls[key]
+        with torch.inference_mode(False):
+            controls = self.controls.to(theta)
+        if not torch.compiler.is_compiling():  # whose tensors are no numbers yet
+            self._controls[key] = controls
+        return controls
