@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from stn_bench.geometry import pixel_grid, sample
     from stn_bench.models import CNN, FCN, ConvolutionalLocaliser, FullyConnectedLocaliser, TransformedClassifier
     from stn_bench.spatial_transformer import NonFiniteTheta, SpatialTransformer
+    from stn_bench.trained import load_run
     from stn_bench.transforms import (
         Affine,
         Attention,
@@ -31,6 +32,7 @@ _HOMES = {
         "TransformedClassifier",
     ),
     "stn_bench.spatial_transformer": ("NonFiniteTheta", "SpatialTransformer"),
+    "stn_bench.trained": ("load_run",),
     "stn_bench.transforms": (
         "Affine",
         "Attention",
@@ -59,6 +61,7 @@ __all__ = [
     "Transform",
     "TransformedClassifier",
     "Translation",
+    "load_run",
     "pixel_grid",
     "sample",
 ]

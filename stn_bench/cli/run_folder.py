@@ -16,6 +16,7 @@ from stn_bench.errors import UserError
 from stn_bench.results.record import FILE_NAME
 
 CONFIG = "config.yaml"
+WEIGHTS = "model.safetensors"
 IRRELEVANT = ("output", "device", "trusted", "checkpoint")
 """Root keys that say where and how a run is done, not what it computes."""
 
@@ -33,6 +34,22 @@ def is_claimed(folder: Path) -> bool:
     return (folder / CONFIG).exists()
 
 
+def read_config(path: Path) -> Any:
+    """The config that claims a folder. Raises FolderDamaged where there is none in the file."""
+    try:
+        found: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+        found, why = None, str(error).splitlines()[0]
+    else:
+        why = "it holds no config"
+    if not isinstance(found, dict) or not found:
+        raise FolderDamaged(
+            f"{path} cannot be read ({why}), so nobody knows whose run the folder holds: delete the file if it is "
+            "this one, which then goes on from its last checkpoint, or delete the folder to start over"
+        )
+    return found
+
+
 def fingerprint(config: Mapping[str, Any]) -> str:
     """What two configs share that make the same run: a SHA-256, in hex, over the keys that matter."""
     return hashlib.sha256(json.dumps(_relevant(config), sort_keys=True).encode()).hexdigest()
@@ -45,7 +62,7 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
     """
     if not is_claimed(folder):
         return False
-    found = _read(folder / CONFIG)
+    found = read_config(folder / CONFIG)
     differing = sorted(_differences(_relevant(found), _relevant(config)))
     if differing:
         raise FolderTaken(
@@ -93,21 +110,6 @@ def write_text(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> Any:
-    try:
-        found = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
-        found, why = None, str(error).splitlines()[0]
-    else:
-        why = "it holds no config"
-    if not isinstance(found, dict) or not found:
-        raise FolderDamaged(
-            f"{path} cannot be read ({why}), so nobody knows whose run the folder holds: delete the file if it is "
-            "this one, which then goes on from its last checkpoint, or delete the folder to start over"
-        )
-    return found
 
 
 def _relevant(config: Any) -> Any:
