@@ -24,43 +24,54 @@ from stn_bench.transforms import ThinPlateSpline
 
 Measures = Mapping[str, Iterator[int]]
 BATCH = 256
-SIZE = 4096
+SIZE = 3072
 """Rows and columns of the large matrix product."""
 
 
-def loader(distortion: str) -> Measures:
-    """Images from a DataLoader."""
-    return {"batches": (len(labels) for _, labels in plain.batches(distortion))}
+def loaders() -> Measures:
+    """Images from a DataLoader, by distortion."""
+    return {name: (len(labels) for _, labels in plain.batches(name)) for name in plain.DISTORTIONS}
 
 
-def drawing(distortion: str) -> Measures:
-    """Images as a run draws them."""
+def drawings() -> Measures:
+    """Images as a run draws them, by distortion."""
     keep_freed_memory()
-    data = build(config(f"data={distortion}").data, "data")
-    return {"batches": (len(labels) for _, labels in _without_end(data, BATCH))}
+
+    def drawn(name: str) -> Iterator[int]:
+        data = build(config(f"data={name}").data, "data")
+        yield from (len(labels) for _, labels in _without_end(data, BATCH))
+
+    return {name: drawn(name) for name in plain.DISTORTIONS}
 
 
-def plain_loop(model: str, distortion: str) -> Measures:
-    """Images trained on in the loop that most people write."""
-    cfg = config(f"model={model}", f"data={distortion}")
-    data = build(cfg.data, "data")
-    made = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
-    return {"steps": plain.loop(made, distortion)}
+def plain_loops(distortion: str, *models: str) -> Measures:
+    """Images trained on in the loop that most people write, by model."""
+
+    def loop(model: str) -> Iterator[int]:
+        cfg = config(f"model={model}", f"data={distortion}")
+        data = build(cfg.data, "data")
+        made = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
+        yield from plain.loop(made, distortion)
+
+    return {model: loop(model) for model in models}
 
 
-def our_loops(model: str, distortion: str) -> Measures:
-    """Images trained on as a run does, with recipe `fast`, with the same in single precision, and by AdamW."""
+def our_loops(distortion: str, *models: str) -> Measures:
+    """Images trained on as a run does, by model and how: by recipe `fast`, in single precision too, by AdamW too."""
     keep_freed_memory()
-    cell = (f"model={model}", f"data={distortion}")
-    otherwise = {"fast": [], "fp32": ["recipe.precision=fp32"], "adamw": ["recipe/optimiser=adamw"]}
-    return {name: run_steps(config(*cell, *words)) for name, words in otherwise.items()}
+    ways = {"fast": [], "fp32": ["recipe.precision=fp32"], "adamw": ["recipe/optimiser=adamw"]}
+    return {
+        f"{model} {way}": run_steps(config(f"model={model}", f"data={distortion}", *words))
+        for model in models
+        for way, words in ways.items()
+    }
 
 
 def run_steps(cfg: DictConfig) -> Iterator[int]:
     """Images trained on as a run of this config does, without end."""
     data = build(cfg.data, "data")
     model = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
-    return train(cfg, model, _without_end(data, cfg.recipe.batch_size))
+    yield from train(cfg, model, _without_end(data, cfg.recipe.batch_size))
 
 
 def steps(side: str, precision: str) -> Measures:
@@ -91,9 +102,9 @@ def step_flop(side: int) -> dict[str, int]:
     for name, choices in {"cnn": ["model=cnn"], "affine": ["model=cnn_stn"]}.items():
         model = build(config(*choices).model, "model", image_shape=(1, side, side), classes=10)
         with FlopCounterMode(display=False) as counter:
-            logits = plain.network(model)(torch.rand(BATCH, 1, side, side))
-            nn.functional.cross_entropy(logits, torch.zeros(BATCH, dtype=torch.long)).backward()
-        found[name] = counter.get_total_flops()
+            logits = plain.network(model)(torch.rand(1, 1, side, side))
+            nn.functional.cross_entropy(logits, torch.zeros(1, dtype=torch.long)).backward()
+        found[name] = BATCH * counter.get_total_flops()  # all of it is done for each image
     return found
 
 

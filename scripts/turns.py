@@ -40,6 +40,7 @@ class Contestant:
 
 
 def _serve(pipe: Connection, make: str, arguments: Sequence[str]) -> None:
+    multiprocessing.set_start_method(None, force=True)  # a loader's workers start as in anybody's process, at once
     made: Mapping[str, Iterator[int]] = getattr(measures, make)(*arguments)
     fresh = set(made)
     while (asked := pipe.recv()) is not None:

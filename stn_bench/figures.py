@@ -1,12 +1,19 @@
-"""Pictures: what a transformer looks at, and what the distortions make of digits."""
+"""Pictures: what a transformer looks at, and what the distortions make of digits.
+
+matplotlib is imported with the first picture: a run's first step need not wait for it, and baselines draw none.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def warp_figure(inputs: Tensor, points: Tensor, outputs: Tensor, titles: Sequence[str] = ()) -> Figure:
@@ -55,6 +62,9 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _canvas(columns: int, rows: int) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(1.1 * columns + 0.4, 1.2 * rows + 0.2), layout="constrained")
     FigureCanvasAgg(figure)  # no display, no global state
     return figure

@@ -1,5 +1,8 @@
 """Pictures: frames where the transformer looks, digits where they belong."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -79,3 +82,9 @@ def test_saving_makes_the_folder_and_a_png(tmp_path):
     with Image.open(tmp_path / "new/folder/sheet.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > picture.height > 100
+
+
+def test_matplotlib_is_imported_with_the_first_picture():
+    program = "import sys, stn_bench.cli.job; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -120,4 +120,4 @@ def test_the_arithmetic_of_a_step_is_that_of_the_plain_network():
 
 
 def test_our_side_trains_on_whole_batches():
-    assert list(itertools.islice(measures.our_loops("fcn", "r")["fast"], 2)) == [1024, 1024]
+    assert list(itertools.islice(measures.our_loops("r", "fcn")["fcn fast"], 2)) == [1024, 1024]
