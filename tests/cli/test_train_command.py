@@ -281,7 +281,7 @@ REFUSED = {
         "model=fcn_stn",
         "data=rts",
         "model.output_size=big",
-    ): "model cannot be built: 'transformer' cannot make big x big",
+    ): "model.output_size=big does not fit: Expected `int | null`, got `str`",
     ("checkpoint.every_minutes=0",): "checkpoint.every_minutes=0.0 is not above 0: give null for never",
     ("checkpoint.every_steps=-5",): "checkpoint.every_steps=-5 is not above 0: give null for never",
     ("checkpoint.every_step=5",): "there is no key checkpoint.every_step: did you mean checkpoint.every_steps?",
