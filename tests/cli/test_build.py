@@ -136,18 +136,22 @@ def test_a_value_of_another_type_is_refused_by_its_key(content, sentence):
     assert str(refused.value) == sentence
 
 
+CONVOLUTION = {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1}
+ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True}
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "seen"),
     [
-        ROTATION | {"max_degrees": 90},
-        CNN | {"filters": None},
-        {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1, "kernel_size": 3},
-        {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1, "kernel_size": [3, 3]},
-        {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1, "betas": [0.9, 0.99]},
+        (ROTATION | {"max_degrees": 90}, lambda built: built.max_degrees == 90),
+        (CNN | {"filters": None}, lambda built: built.width == 89),
+        (CONVOLUTION | {"kernel_size": 3}, lambda built: built.weight.shape == (1, 1, 3, 3)),
+        (CONVOLUTION | {"kernel_size": [3, 5]}, lambda built: built.weight.shape == (1, 1, 3, 5)),
+        (ADAMW | {"lr": 1, "betas": [0.9, 0.99]}, lambda built: built.keywords == {"lr": 1, "betas": [0.9, 0.99]}),
     ],
 )
-def test_a_value_that_is_as_good_as_the_type_is_built(content):
-    build(OmegaConf.create(content), "model")
+def test_a_value_that_is_as_good_as_the_type_is_built(content, seen):
+    assert seen(build(OmegaConf.create(content), "model"))
 
 
 def test_what_is_not_the_configs_fault_is_handed_on(monkeypatch):
