@@ -62,7 +62,9 @@ def test_verify_exits_0_where_all_files_are_right(capsys):
     main(["fetch"])
     capsys.readouterr()
     assert main(["verify"]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{name}  right" for name in CONTENTS]
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [f"{name}  right" for name in CONTENTS]
+    assert "fetch" not in printed.err
 
 
 def test_verify_says_what_is_wrong_with_each_file_and_mends_nothing(folder, capsys):
@@ -71,12 +73,14 @@ def test_verify_says_what_is_wrong_with_each_file_and_mends_nothing(folder, caps
     (folder / "train-images-idx3-ubyte").unlink()
     (folder / "t10k-labels-idx1-ubyte").write_bytes(b"cut")
     assert main(["verify"]) == 1
-    assert capsys.readouterr().out.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
         "train-images-idx3-ubyte  missing",
         "train-labels-idx1-ubyte  right",
         "t10k-images-idx3-ubyte  right",
         "t10k-labels-idx1-ubyte  3 bytes found, 14 expected",
     ]
+    assert printed.err == f"stn-data: not all files in {folder} are right: stn-data fetch mends them\n"
     assert main(["verify"]) == 1
 
 
