@@ -1,0 +1,98 @@
+"""What people read of a table: the lines of its grid, its title, and the notes below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
+
+from stn_bench.results.missing import missing_seeds
+from stn_bench.results.table import Cell, Table
+from stn_bench.results.wording import sentences
+
+
+def title(table: Table) -> str:
+    """What the table shows, by which recipe, and whose numbers stand beside ours."""
+    named = [f"{name} {value}" for name, value in (("recipe", table.recipe), ("tag", table.tag)) if value]
+    return "; ".join([table.spec.title, *named, *([f"paper: {table.spec.source}"] if _compared(table) else [])])
+
+
+def cells_grid(table: Table, escape: Callable[[str], str], bold: Callable[[str], str]) -> list[list[str]]:
+    """The headings, then for each row our numbers and, right below them, the paper's. Errors in %.
+
+    `escape` makes text safe in a format; `bold` marks what is at or below the paper's.
+    """
+    transforms = any(cell.row.transform_label for cell in table.cells)
+    compared = _compared(table)
+
+    def line(label: str, transform: str, whose: str, cells: list[str]) -> list[str]:
+        return [escape(label), *[escape(transform)] * transforms, *[whose] * compared, *cells]
+
+    first = table.rows[0] if table.rows else ()
+    lines = [line("model", "transform", "", [escape(cell.column.label) for cell in first])]
+    for cells in table.rows:
+        row = cells[0].row
+        lines.append(line(row.label, row.transform_label, "ours", [_ours(cell, escape, bold) for cell in cells]))
+        if any(cell.published is not None for cell in cells):
+            lines.append(line("", "", "paper", [_published_text(cell) for cell in cells]))
+    return lines
+
+
+def notes(table: Table) -> list[str]:
+    """What the marks mean, and the table's own notes."""
+    marks = []
+    runs = [run for cell in table.cells for run in cell.runs]
+    if runs:
+        legend = "ours: mean over n seeds ± their sample standard deviation (n); one seed alone has no ±."
+        bold = " Bold: at or below the paper's, rounded as the paper rounds." if _compared(table) else ""
+        best = min(runs, key=lambda run: (run.error, run.images))
+        low, high = (_rounded(bound, 2) for bound in best.wilson_95)
+        marks += [
+            legend + bold,
+            f"± says how much seeds differ; the choice of test images adds to it: one run with {best.errors} errors "
+            f"among {best.images:,} has a 95 % Wilson interval of {low} to {high} %.",
+        ]
+    return [*marks, *table.notes[: len(table.spec.notes)], *table.row_notes, *table.notes[len(table.spec.notes) :]]
+
+
+def tests(table: Table) -> list[str]:
+    """What the tests say of the differences, a sentence or more for each column and family."""
+    return [] if table.comparisons is None else sentences(table.comparisons)
+
+
+def lacks(table: Table) -> list[str]:
+    """How many cells are missing, and that commands below would fill them; nothing if none is."""
+    empty = sum(not cell.runs for cell in table.distinct)
+    short = sum(bool(cell.runs and missing_seeds(cell, table.wanted)) for cell in table.distinct)
+    words = [f"a cell marked - has no run, {empty} of {len(table.distinct)}"] if empty else []
+    words += [f"{short} of {len(table.distinct)} have fewer than {table.wanted} runs"] if short else []
+    sentence = "; ".join(words)
+    return [f"{sentence[0].upper()}{sentence[1:]}. To fill them:"] if words else []
+
+
+def _ours(cell: Cell, escape: Callable[[str], str], bold: Callable[[str], str]) -> str:
+    if cell.mean is None:
+        return escape("-")
+    mean = str(_rounded(cell.mean, 2))
+    spread = "" if cell.sd is None else f" ± {_rounded(cell.sd, 2)}"
+    return (bold(mean) if _at_or_below_paper(cell) else mean) + escape(f"{spread} ({len(cell.runs)})")
+
+
+def _published_text(cell: Cell) -> str:
+    return "" if cell.published is None else repr(round(100 * cell.published, 6))  # 2.0 stays "2.0"
+
+
+def _at_or_below_paper(cell: Cell) -> bool:
+    """Whether ours, rounded to as many decimals as the paper gives, is no larger than the paper's."""
+    if cell.mean is None or cell.published is None:
+        return False
+    published = Decimal(_published_text(cell))
+    return _rounded(cell.mean, -int(published.as_tuple().exponent)) <= published
+
+
+def _rounded(fraction: float, places: int) -> Decimal:
+    """In percent; halves go up, so that 0.75 never counts as 0.7 for the way its bits fall."""
+    return Decimal(repr(round(100 * fraction, 6))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+
+
+def _compared(table: Table) -> bool:
+    return any(cell.published is not None for cell in table.cells)
