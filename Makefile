@@ -4,7 +4,7 @@ DEMO := outputs/runs/r
 COVERAGE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo table1 test test-engines check
+.PHONY: help demo table1 test test-engines test-oldest check
 
 help:
 	@echo "make demo    train a CNN and an ST-CNN on rotated MNIST; print their table rows, draw a picture (minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make check   formatting, lint, types, tests with coverage"
 	@echo "make test-engines   run sweeps on a Slurm and a Ray of its own (installs both; Slurm as root on Debian)"
+	@echo "make test-oldest    run the tests with the oldest libraries that are allowed (Python 3.10 to 3.12)"
 	@echo "Each sets itself up in .venv and fetches MNIST if it is not there."
 
 .venv/installed: pyproject.toml
@@ -54,6 +55,16 @@ test-engines: .venv/installed-engines
 	fi
 	$(BIN)/stn-data fetch
 	$(BIN)/pytest -m engines -rs --durations=0 --durations-min=1
+
+.venv-oldest/installed: .venv/installed-dev
+	$(PYTHON) -m venv .venv-oldest
+	$(BIN)/python scripts/oldest_versions.py > .venv-oldest/constraints.txt
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check --constraint .venv-oldest/constraints.txt --editable '.[dev]'
+	touch $@
+
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/stn-data fetch
+	.venv-oldest/bin/pytest -n auto --maxprocesses=4
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

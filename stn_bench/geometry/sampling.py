@@ -7,6 +7,7 @@ from torch import Tensor
 
 Kernel = Literal["bilinear", "nearest", "bicubic"]
 Padding = Literal["zeros", "border"]
+KERNELS, PADDINGS = get_args(Kernel), get_args(Padding)  # here, as older compilers do not trace the question
 
 
 def sample(image: Tensor, points: Tensor, kernel: Kernel = "bilinear", padding: Padding = "zeros") -> Tensor:
@@ -27,7 +28,7 @@ def sample(image: Tensor, points: Tensor, kernel: Kernel = "bilinear", padding: 
 
 def check_sampling(kernel: str, padding: str) -> None:
     """Raise ValueError for a kernel or a padding that `sample` does not know."""
-    if kernel not in get_args(Kernel):
-        raise ValueError(f"unknown sampling kernel {kernel!r}: use one of {', '.join(get_args(Kernel))}")
-    if padding not in get_args(Padding):
-        raise ValueError(f"unknown padding {padding!r}: use one of {', '.join(get_args(Padding))}")
+    if kernel not in KERNELS:
+        raise ValueError(f"unknown sampling kernel {kernel!r}: use one of {', '.join(KERNELS)}")
+    if padding not in PADDINGS:
+        raise ValueError(f"unknown padding {padding!r}: use one of {', '.join(PADDINGS)}")
