@@ -13,13 +13,13 @@ LOWER_BOUNDS = (">=", "==")
 
 
 def oldest_versions(requirements: list[str]) -> list[str]:
-    """A constraint `name==version` for each requirement; those of extras are left out.
+    """A constraint `name==version` for each requirement; those of extras, and of other platforms, are left out.
 
     Raises ValueError for a requirement without a lower bound.
     """
     constraints = []
     for requirement in map(Requirement, requirements):
-        if requirement.marker is not None and "extra" in str(requirement.marker):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         bounds = [bound.version for bound in requirement.specifier if bound.operator in LOWER_BOUNDS]
         if not bounds:

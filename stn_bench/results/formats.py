@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from stn_bench.results.comparison_rows import comparisons_csv, flat
-from stn_bench.results.lines import cells_grid, lacks, notes, tests, title
+from stn_bench.results.lines import cells_grid, findings, lacks, notes, title
 from stn_bench.results.missing import fill_commands
 from stn_bench.results.spec import GROUPS
 from stn_bench.results.table import Table
@@ -33,7 +33,7 @@ def markdown(table: Table) -> str:
 
     head, *body = cells_grid(table, pipes, "**{}**".format)
     grid = tabulate(body, head, tablefmt="pipe", disable_numparse=True, colalign=["left"] * len(head))
-    lines = [title(table), "", grid, "", *(f"- {note}" for note in [*notes(table), *tests(table), *lacks(table)])]
+    lines = [title(table), "", grid, "", *(f"- {note}" for note in [*notes(table), *findings(table), *lacks(table)])]
     if commands := fill_commands(table):
         lines += ["", *(f"      {command}" for command in commands)]  # indented: code inside the last list item
     return "\n".join(lines) + "\n"
@@ -63,7 +63,7 @@ def latex(table: Table) -> str:
         r"\medskip\raggedright",
         *(rf"{line}\par" for line in below),
         r"\end{table}",
-        *(rf"{_escape(line)}\par" for line in tests(table)),  # as text: a float must fit a page
+        *(rf"{_escape(line)}\par" for line in findings(table)),  # as text: a float must fit a page
     ]
     return "\n".join(parts) + "\n"
 

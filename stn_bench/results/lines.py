@@ -54,7 +54,7 @@ def notes(table: Table) -> list[str]:
     return [*marks, *table.notes[: len(table.spec.notes)], *table.row_notes, *table.notes[len(table.spec.notes) :]]
 
 
-def tests(table: Table) -> list[str]:
+def findings(table: Table) -> list[str]:
     """What the tests say of the differences, a sentence or more for each column and family."""
     return [] if table.comparisons is None else sentences(table.comparisons)
 

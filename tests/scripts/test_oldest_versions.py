@@ -6,9 +6,11 @@ import pytest
 from oldest_versions import oldest_versions
 from packaging.requirements import Requirement
 
+MARKED = ['pytest>=8; extra == "dev"', 'old>=1; python_version < "3"']
+
 
 def test_lower_bounds_and_fixed_versions_are_the_oldest():
-    found = oldest_versions(["torch>=2.6", "hydra-core<1.4,>=1.3.8", "optimiser==4.1.*", 'pytest>=8; extra == "dev"'])
+    found = oldest_versions(["torch>=2.6", "hydra-core<1.4,>=1.3.8", "optimiser==4.1.*", *MARKED])
     assert found == ["torch==2.6", "hydra-core==1.3.8", "optimiser==4.1.*"]
 
 
