@@ -33,9 +33,9 @@ def skip(cfg: DictConfig) -> str | None:
     print(f"skipped, already finished: {folder}  {words}", file=sys.stderr, flush=True)
     status = read_status(folder)
     if status is not None and status.state != "done":
-        from stn_bench.cli.job import settle  # and with it torch, which takes seconds
+        from stn_bench.cli.job import finish_up  # and with it torch, which takes seconds
 
-        settle(folder)
+        finish_up(folder)
     return f"skipped  {words}"
 
 

@@ -21,7 +21,7 @@ from stn_bench.cli.outcome import write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
 from stn_bench.cli.parts import Parts, describe
 from stn_bench.cli.provenance import git_commit
-from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release, sweep
+from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release, remove_stale
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
 from stn_bench.results.record import Choices, RunRecord, write_record
@@ -75,12 +75,16 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
         f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
         f"{steps:,} steps in {precision} on {describe(device)}" + (f", going on after step {done:,}" if saved else "")
     )
+    precisions = saved.get("precision", precision) if saved else precision
+    if not precisions.endswith(precision):
+        _say(f"its first steps were in {precisions}: with recipe.precision=bf16 or fp32 all machines do the same")
+        precisions += f", then {precision}"
     if precision == "bf16" and not multiplies_bfloat16(device):
         _say("bf16 is emulated here, a hundred times slower than fp32: recipe.precision=auto takes the faster")
     claim(folder, config)
     attempt.expect(done, steps)
     with Interruption() as interruption:
-        keeper = Keeper(checkpoints, intervals, interruption, attempt.progress)
+        keeper = Keeper(checkpoints, intervals, interruption, attempt.progress, {"precision": precisions})
         with Logbook(folder, steps, done, saved and saved["logbook"]) as logbook:
             try:
                 outcome = run(model, data, recipe, cfg.seed, logbook, keeper, saved and saved["training"])
@@ -104,7 +108,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
             images_per_second=outcome.images_seen / outcome.seconds,
             parameters=parameter_count(model),
             device=describe(device),
-            precision=precision,
+            precision=precisions,
             config=config,
             versions={name: version(name) for name in ("stn-bench", "torch", "numpy", "hydra-core")}
             | {"python": platform.python_version()},
@@ -118,12 +122,12 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     return record
 
 
-def settle(folder: Path) -> None:
+def finish_up(folder: Path) -> None:
     """Finish what a process left that was killed between writing its record and giving the folder back."""
     status = read_status(folder)
     if status is not None and status.state != "done":
         with suppress(RunInProgress), owned(folder), Attempt(folder):
-            sweep(folder)
+            remove_stale(folder)
             Checkpoints(folder, "").remove()
 
 

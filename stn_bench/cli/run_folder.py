@@ -75,11 +75,11 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
     """Make `folder` the one of a run of `config`."""
     folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
+    remove_stale(folder)
     write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
-def sweep(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
     """Remove what processes left that died while they wrote a file; for the owner of `folder` alone."""
     for stale in folder.glob(".*.tmp"):
         stale.unlink()

@@ -56,10 +56,8 @@ def evaluate(
     truth: list[Tensor] = []
     theta: dict[str, list[Tensor]] = {}
     summaries: dict[str, list[float]] = {}
-    was_training = model.training
-    model.eval()
     for images, labels in batches:
-        with watch_transformers(model) as warped, autocast(images.device, precision):
+        with evaluating(model), watch_transformers(model) as warped, autocast(images.device, precision):
             logits = model(images)
         wrong.append(task.errors(logits, labels))
         predictions.append(task.predictions(logits))
@@ -68,7 +66,6 @@ def evaluate(
             theta.setdefault(name, []).append(seen.theta)
             for statistic, value in measure.summary(seen.points).items():
                 summaries.setdefault(f"{name}/{statistic}", []).append(value)
-    model.train(was_training)
     if not predictions:
         raise ValueError("there are no images to evaluate: hold out or load at least one")
     return Evaluation(
@@ -79,6 +76,25 @@ def evaluate(
         theta={name: torch.cat(parts).cpu() for name, parts in theta.items()},
         warp={name: sum(values) / len(values) for name, values in summaries.items()},
     )
+
+
+@torch.no_grad()
+def look(model: nn.Module, images: Tensor, precision: str) -> dict[str, Warped]:
+    """What each transformer of a network does with images (B, C, H, W), by name."""
+    with evaluating(model), watch_transformers(model) as seen, autocast(images.device, precision):
+        model(images)
+    return dict(seen)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Have a network in evaluation mode while the context is open: without dropout, and nothing learned of a batch."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """When the state of a training is saved: every so often, when a signal asks to leave, and ahead of the evaluation."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from stn_bench.errors import UserError
 from stn_bench.training.checkpoint import Checkpoints
@@ -41,6 +42,7 @@ class Keeper:
         intervals: how often.
         interruption: the signals noted.
         report: told after each save and each epoch: steps done, and the training error so far where it is known.
+        about: what else is to be known of the training when it goes on, saved with it.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Keeper:
         intervals: Intervals | None = None,
         interruption: Interruption | None = None,
         report: Callable[[int, float | None], None] = lambda step, error: None,
+        about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.checkpoints = checkpoints
         self.intervals = intervals or Intervals()
         self.interruption = interruption or Interruption()
         self.report = report
+        self.about = dict(about)
         self._saved_at = time.monotonic()
 
     def after_step(self, training: Training, logbook: Logbook) -> None:
@@ -68,13 +72,11 @@ class Keeper:
             return
         check_finite(training)  # waits for the device: its seconds are the training's
         error = training.error
-        training.stopwatch.stop()
-        self.checkpoints.save(
-            training.step, {"training": training.state_dict(), "logbook": logbook.position(), "step": training.step}
-        )
-        self.report(training.step, error)
+        with training.stopwatch.paused():
+            state = {"training": training.state_dict(), "logbook": logbook.position(), "step": training.step}
+            self.checkpoints.save(training.step, {**self.about, **state})
+            self.report(training.step, error)
         self._saved_at = time.monotonic()
-        training.stopwatch.go()
 
     def leavable(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, with signals answered between them; for what changes no state that was not saved."""

@@ -13,11 +13,10 @@ from stn_bench.geometry import measure
 from stn_bench.tasks import Classification
 from stn_bench.training.captured import CapturedSteps
 from stn_bench.training.divergence import check_finite, watched
-from stn_bench.training.evaluation import Evaluation, Warped, evaluate, watch_transformers
+from stn_bench.training.evaluation import Evaluation, Warped, evaluate, look
 from stn_bench.training.groups import can_be_captured
 from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
-from stn_bench.training.precision import autocast
 from stn_bench.training.recipe import Recipe
 from stn_bench.training.state import Training
 from stn_bench.training.steps import Step, train_steps
@@ -137,14 +136,6 @@ def _stepper(
         )
 
     return steps
-
-
-@torch.no_grad()
-def look(model: nn.Module, images: torch.Tensor, precision: str) -> dict[str, Warped]:
-    """What each transformer of a network does with images (B, C, H, W), by name."""
-    with watch_transformers(model) as seen, autocast(images.device, precision):
-        model(images)
-    return dict(seen)
 
 
 def _words(epoch: int, epochs: int, numbers: dict[str, float], speed: float) -> str:

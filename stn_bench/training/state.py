@@ -1,7 +1,8 @@
 """What a training consists of between two steps: everything that the steps to come depend on, and where they are."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,15 @@ class Stopwatch:
     def stop(self) -> None:
         """Count no longer."""
         self.set(self.seconds)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stand still while the context is open, and go on after it if it went before."""
+        went = self._since is not None
+        self.stop()
+        yield
+        if went:
+            self.go()
 
     def set(self, seconds: float) -> None:
         """Stand still at so many seconds."""

@@ -112,6 +112,17 @@ def test_a_finished_run_says_so_and_keeps_no_checkpoint(stn_train):
     assert not list(FOLDER.glob(".*.tmp"))
 
 
+def test_a_run_that_goes_on_in_another_precision_says_so_and_so_does_its_record(stn_train, stop, monkeypatch):
+    precisions = ["bf16", "fp32", "fp32"]
+    monkeypatch.setattr("stn_bench.cli.job.resolved", lambda wanted, device: precisions.pop(0))
+    stop(7, KeyboardInterrupt)
+    stn_train(*WORDS)
+    stop(12, KeyboardInterrupt)
+    assert "its first steps were in bf16" in stn_train(*WORDS).err
+    assert "its first steps" not in stn_train(*WORDS).err
+    assert json.loads((FOLDER / "result.json").read_text())["precision"] == "bf16, then fp32"
+
+
 def test_a_stopped_run_says_how_far_it_is_and_goes_on(stn_train, whole, stop):
     stop(12, KeyboardInterrupt)
     said = stn_train(*WORDS)

@@ -7,7 +7,7 @@ from torch import nn
 from stn_bench.geometry import measure
 from stn_bench.spatial_transformer import SpatialTransformer
 from stn_bench.tasks import Classification
-from stn_bench.training.evaluation import evaluate, watch_transformers
+from stn_bench.training.evaluation import evaluate, look, watch_transformers
 from stn_bench.transforms import Affine, Translation
 
 TASK = Classification()
@@ -49,6 +49,17 @@ def test_each_image_is_predicted_once_and_in_its_place(make_data, moved):
     assert found.errors == int((logits.argmax(1) != labels).sum())
     assert 0 < found.errors < 50
     assert found.error == found.errors / 50
+
+
+def test_what_is_pictured_is_what_is_evaluated_and_nothing_is_learned_of_it(make_model, make_data):
+    model = nn.Sequential(nn.BatchNorm2d(1), make_model(), flag := Flag())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images, _ = next(make_data().evaluation_batches(12))
+    pictured = look(model, images, "fp32")["1.transformer"]
+    assert torch.equal(pictured.theta, evaluate(model, [(images, torch.zeros(12))], TASK).theta["1.transformer"])
+    assert flag.modes == [False, False]
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_theta_is_what_the_transformer_predicts(make_data, moved):

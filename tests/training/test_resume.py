@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import signal
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stn_bench.data.distorted import DistortedDigits
+from stn_bench.training import run as training_run
 from stn_bench.training.checkpoint import CheckpointError, Checkpoints
 from stn_bench.training.divergence import Diverged
 from stn_bench.training.interruption import Interruption
@@ -165,7 +167,7 @@ def test_a_stop_in_the_evaluation_costs_no_training(tmp_path, parts_of, monkeypa
     assert equal(attempt(tmp_path / "stopped", parts), expected)
 
 
-def test_seconds_go_on_and_saves_do_not_count(tmp_path, parts_of, monkeypatch):
+def test_seconds_go_on_from_where_they_were(tmp_path, parts_of, monkeypatch):
     now = itertools.count(0.0, 1.0)
     monkeypatch.setattr("stn_bench.training.state.time.perf_counter", lambda: next(now))
     parts = parts_of("SGD")
@@ -174,6 +176,26 @@ def test_seconds_go_on_and_saves_do_not_count(tmp_path, parts_of, monkeypatch):
     before = Checkpoints(tmp_path, "f").load()["training"]["seconds"]
     assert before > 0
     assert attempt(tmp_path, parts).seconds > before
+
+
+def test_neither_saves_nor_evaluation_nor_pictures_count(tmp_path, parts_of, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("stn_bench.training.state.time.perf_counter", lambda: clock[0])
+
+    def taking(seconds, function):
+        def slow(*arguments):
+            clock[0] += seconds
+            return function(*arguments)
+
+        return slow
+
+    monkeypatch.setattr(Checkpoints, "save", taking(100, Checkpoints.save))
+    for name in ("evaluate", "look"):
+        monkeypatch.setattr(f"stn_bench.training.run.{name}", taking(100, getattr(training_run, name)))
+    monkeypatch.setattr("stn_bench.training.run.train_steps", taking(1, training_run.train_steps))
+    keeper = Keeper(Checkpoints(tmp_path, "f"), Intervals(every_steps=5))
+    outcome = attempt(tmp_path, parts_of("SGD", validation=64), keeper)
+    assert outcome.seconds == math.ceil(outcome.epochs)  # each of them took one second to step through
 
 
 class Counting(DistortedDigits):
