@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from hydra_plugins.stn_cluster_launchers._sweep import JobFailed
+from hydra_plugins.stn_jobs._failure import JobFailed
 
 LOOK_SECONDS = 1.0
 """Between looks at the files."""

@@ -1,21 +1,17 @@
 """What launchers on a cluster share: the jobs of a sweep, and what is said of those that come to their ends."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, open_dict
 
+from hydra_plugins.stn_jobs._failure import JobFailed, failed
+from hydra_plugins.stn_jobs._overrides import hydra_config, short_names
 from stn_bench.errors import UserError
-
-
-class JobFailed(UserError, RuntimeError):
-    """Why a job failed, in words: the error itself may need modules that the sweep's own process does without."""
 
 
 class Worded:
@@ -41,6 +37,7 @@ class Sweep:
     def __init__(self, hydra_context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> None:
         self.hydra_context, self.config = hydra_context, config
         self.jobs = [list(overrides) for overrides in job_overrides]
+        self.names = short_names(self.jobs)
         self.ended = 0
 
     def job_config(self, index: int, number: int) -> DictConfig:
@@ -56,24 +53,10 @@ class Sweep:
         self.ended += 1
         done = result.status == JobStatus.COMPLETED
         words = result.return_value if done else f"FAILED  {result._return_value}"
-        print(f"[{self.ended}/{len(self.jobs)}] {self.name(index)}  {words}", file=sys.stderr, flush=True)
+        print(f"[{self.ended}/{len(self.jobs)}] {self.names[index]}  {words}", file=sys.stderr, flush=True)
         return result
 
-    def name(self, index: int) -> str:
-        """The overrides of a job that not all have."""
-        shared = set.intersection(*map(set, self.jobs)) if len(self.jobs) > 1 else set()
-        return " ".join(word for word in filter_overrides(self.jobs[index]) if word not in shared)
-
     def _failed(self, index: int, error: Exception) -> JobReturn:
-        config = self.job_config(index, index)
-        before = HydraConfig.instance().cfg
-        try:
-            HydraConfig.instance().set_config(config)  # for interpolations
-            folder = os.path.abspath(os.path.join(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)))
-        finally:
-            HydraConfig.instance().cfg = before
-        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = folder
-        result = JobReturn(overrides=self.jobs[index], hydra_cfg=config, status=JobStatus.FAILED)
-        result.return_value = error
+        result = failed(error)
+        result.overrides, result.hydra_cfg = self.jobs[index], hydra_config(self.job_config(index, index))
         return result

@@ -12,7 +12,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.stn_cluster_launchers._sweep import JobFailed, Sweep, Worded
+from hydra_plugins.stn_cluster_launchers._sweep import Sweep, Worded
+from hydra_plugins.stn_jobs._failure import JobFailed
 from stn_bench.errors import UserError
 
 OBJECT_STORE_BYTES = 80 * 2**20

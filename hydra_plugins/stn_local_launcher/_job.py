@@ -11,7 +11,7 @@ import cloudpickle
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
 
-from hydra_plugins.stn_local_launcher._failure import JobFailed, failed
+from hydra_plugins.stn_jobs._failure import JobFailed, failed
 from stn_bench.errors import UserError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from hydra.core.utils import JobReturn, JobStatus
 from tqdm import tqdm
 
-from hydra_plugins.stn_local_launcher._failure import JobFailed, failed
+from hydra_plugins.stn_jobs._failure import JobFailed, failed
 from hydra_plugins.stn_local_launcher._process import JobProcess
 from hydra_plugins.stn_local_launcher._progress import Progress
 from hydra_plugins.stn_local_launcher._slots import Slot
@@ -48,6 +48,8 @@ def run_all(names: Sequence[str], start: Callable[[int, Slot], JobProcess], slot
                         free.append(slot)
                         results[index] = failed(JobFailed(str(error)))
                         progress.end(names[index], *_words(results[index]))
+                    if stopping.asked and index in running:  # while it was being started: it has not heard of it
+                        running[index][0].terminate()
                 for index in _ended(running) if running else ():
                     process, slot = running.pop(index)
                     free.append(slot)

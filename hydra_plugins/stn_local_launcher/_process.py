@@ -9,7 +9,7 @@ from pathlib import Path
 import cloudpickle
 from hydra.core.utils import JobReturn
 
-from hydra_plugins.stn_local_launcher._failure import JobFailed, failed
+from hydra_plugins.stn_jobs._failure import JobFailed, failed
 from stn_bench.results.status import Status, read_status
 
 TOLD_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -56,9 +56,11 @@ class JobProcess:
 
     def last_words(self) -> str:
         """What a process said that died or met a bug before it had a file of its own for it."""
+        answered = self.answer.exists()
+        if not answered and self.process.returncode in STOPPED:
+            return ""  # as it was told to, in the midst of an import perhaps
         said = self.words.read_text(encoding="utf-8", errors="replace").strip()
-        died = not self.answer.exists() and self.process.returncode not in STOPPED
-        return said if died or "Traceback (most recent call last)" in said else ""
+        return said if not answered or "Traceback (most recent call last)" in said else ""
 
     def terminate(self) -> None:
         """Ask the process to stop."""

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from tqdm import tqdm
@@ -15,7 +15,9 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.finished, self.unworked = 0, 0  # jobs; those of them that took no time, and say nothing of the pace
+        self.finished = 0
+        self.worked = 0.0  # runs' worth of work that finished jobs did in this sweep, which says what the pace is
+        self.before: dict[str, float] = {}  # what of a run was done before it was first seen: none, or it goes on
         self.started = time.monotonic()
         self.bar = tqdm(
             total=total,
@@ -35,7 +37,8 @@ class Progress:
     def end(self, name: str, words: str, worked: bool) -> None:
         """A job is at its end; `worked` tells whether it took the time that jobs take."""
         self.finished += 1
-        self.unworked += not worked
+        before = self.before.pop(name, 0.0)
+        self.worked += 1 - before if worked else 0
         tqdm.write(f"[{self.finished}/{self.total}] {name}  {words}", file=sys.stderr)
         sys.stderr.flush()
 
@@ -44,18 +47,20 @@ class Progress:
 
         `stopping`: they are being waited for, and no more will be started.
         """
+        parts = {name: status.step / status.steps for name, status in running if status is not None and status.steps}
+        self.before = {**parts, **self.before}
         if self.bar.disable:
             return
-        parts = sum(status.step / status.steps for _, status in running if status is not None and status.steps)
-        self.bar.n = min(self.finished + parts, self.total)
+        self.bar.n = min(self.finished + sum(parts.values()), self.total)
         waiting = f"stopping, waiting for {len(running)} to end"
         self.bar.set_description_str(waiting if stopping else self.line(running, parts))
 
-    def line(self, running: Sequence[tuple[str, Status | None]], parts: float) -> str:
-        """Runs done, to go, time left, and those running, of which `parts` runs' worth is done."""
+    def line(self, running: Sequence[tuple[str, Status | None]], parts: Mapping[str, float]) -> str:
+        """Runs done, to go, time left, and those running, with what part of each is done, by name."""
         to_go = self.total - self.finished - len(running)
         words = [f"{self.finished}/{self.total} runs", f"{to_go} to go"]
-        left = time_left(self.total - self.finished, self.finished - self.unworked, parts, self._seconds())
+        worked = self.worked + sum(part - self.before.get(name, 0.0) for name, part in parts.items())
+        left = time_left(self.total - self.finished - sum(parts.values()), worked, self._seconds())
         words += [] if left is None else [f"{duration(left)} left"]
         return ", ".join(words) + "".join(f" | {name}{_so_far(status)}" for name, status in running)
 
@@ -63,13 +68,11 @@ class Progress:
         return time.monotonic() - self.started
 
 
-def time_left(unfinished: int, worked: int, parts: float, seconds: float) -> float | None:
-    """Seconds until `unfinished` runs are done, by the pace so far; None before there is one.
-
-    In `seconds` so far, `worked` runs were finished, and of the unfinished ones `parts` runs' worth was done.
+def time_left(to_do: float, worked: float, seconds: float) -> float | None:
+    """Seconds until `to_do` runs' worth of work is done, by the pace so far, `worked` in `seconds`; None before there
+    is one.
     """
-    done = worked + parts
-    return None if done <= 0 else seconds / done * max(unfinished - parts, 0)
+    return None if worked <= 0 else seconds / worked * max(to_do, 0)
 
 
 def duration(seconds: float) -> str:

@@ -3,19 +3,17 @@
 A job that dies, by a signal or for lack of memory, is one failed job; the others go on.
 """
 
-import copy
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, open_dict
 
+from hydra_plugins.stn_jobs._overrides import hydra_config, short_names
 from hydra_plugins.stn_local_launcher import _job
 from hydra_plugins.stn_local_launcher._pool import run_all
 from hydra_plugins.stn_local_launcher._process import JobProcess
@@ -56,13 +54,13 @@ class LocalLauncher(Launcher):
 
             def start(index: int, slot: Slot) -> JobProcess:
                 config = self._job_config(job_overrides[index], initial_job_idx + index)
-                known[index] = _hydra_config(config)
+                known[index] = hydra_config(config)
                 task = _job.pack(self.hydra_context, self.task_function, config)
                 folder = Path(known[index].hydra.runtime.output_dir)
                 environment = {**os.environ, **self.environment, **slot}
                 return JobProcess(task, environment, folder, Path(scratch, str(index)))
 
-            results = run_all(_short_names(job_overrides), start, places)
+            results = run_all(short_names(job_overrides), start, places)
         for index, result in enumerate(results):  # a job that died has told nothing of itself
             result.overrides = result.overrides or list(job_overrides[index])
             result.hydra_cfg = result.hydra_cfg or known.get(index)
@@ -73,23 +71,3 @@ class LocalLauncher(Launcher):
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         return config
-
-
-def _hydra_config(config: DictConfig) -> DictConfig:
-    """Hydra's part of a job's config, which says where its folder is, as `run_job` will make it."""
-    before = HydraConfig.instance().cfg
-    try:
-        HydraConfig.instance().set_config(config)  # for interpolations
-        hydra_cfg: Any = copy.deepcopy(HydraConfig.instance().cfg)
-        folder = os.path.abspath(os.path.join(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)))
-    finally:
-        HydraConfig.instance().cfg = before
-    with read_write(hydra_cfg.hydra.runtime), open_dict(hydra_cfg.hydra.runtime):
-        hydra_cfg.hydra.runtime.output_dir = folder
-    return hydra_cfg
-
-
-def _short_names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Each job by the overrides that not all of them have."""
-    shared = set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
-    return [" ".join(word for word in filter_overrides(job) if word not in shared) for job in job_overrides]

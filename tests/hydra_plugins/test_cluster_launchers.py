@@ -8,8 +8,9 @@ from hydra.conf import HydraConf, SweepDir
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from hydra_plugins.stn_cluster_launchers._sweep import JobFailed, Sweep, Worded
+from hydra_plugins.stn_cluster_launchers._sweep import Sweep, Worded
 from hydra_plugins.stn_cluster_launchers.ray_launcher import OBJECT_STORE_BYTES, init_arguments
+from hydra_plugins.stn_jobs._failure import JobFailed
 from stn_bench.errors import UserError
 
 

@@ -14,8 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobStatus
 from hydra.types import HydraContext, RunMode
 
+from hydra_plugins.stn_jobs._failure import failed
 from hydra_plugins.stn_local_launcher import LocalLauncher, _pool
-from hydra_plugins.stn_local_launcher._process import death
+from hydra_plugins.stn_local_launcher._process import JobProcess, death
 from stn_bench.results.status import Status, write_status
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the jobs' processes cannot import this file
@@ -178,6 +179,44 @@ def test_a_job_that_was_told_to_stop_is_interrupted_and_not_failed(launch):
 )
 def test_an_exit_code_is_put_in_words(code, words):
     assert death(code).startswith(words)
+
+
+class Unaware:
+    """The process of a job that was started at the moment at which the sweep was told to stop."""
+
+    def __init__(self):
+        self.told = False
+
+    def terminate(self):
+        self.told = True
+
+    def ended(self):
+        assert self.told, "it will run to its end"
+        return True
+
+    def result(self):
+        return failed(KeyboardInterrupt("saved"))
+
+    def last_words(self):
+        return ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_is_just_being_started_is_told_to_stop_too(number, capsys):
+    def start(index, slot):
+        os.kill(os.getpid(), number)
+        return Unaware()
+
+    results = _pool.run_all(["first", "second"], start, [{}])
+    assert [str(result._return_value) for result in results] == ["saved", "not started"]
+
+
+def test_a_job_that_is_told_to_stop_in_the_midst_of_an_import_has_no_last_words(tmp_path):
+    process = JobProcess(b"", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, tmp_path, tmp_path / "scratch")
+    time.sleep(0.1)  # Python itself is there, the modules are not
+    process.process.send_signal(signal.SIGINT)
+    assert isinstance(process.result()._return_value, KeyboardInterrupt)
+    assert process.last_words() == ""
 
 
 SLOW = """

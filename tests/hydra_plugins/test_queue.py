@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from hydra_plugins.stn_cluster_launchers import _queue as queue
-from hydra_plugins.stn_cluster_launchers._sweep import JobFailed
+from hydra_plugins.stn_jobs._failure import JobFailed
 
 
 class Job:
