@@ -28,9 +28,9 @@ def of_system(error: OSError, folder: Path | str | None = None) -> str | None:
             "from the last checkpoint"
         )
     if error.errno in FORBIDDEN:
-        return (
-            f"{place} cannot be written: {error.strerror}; make its folder writable, or choose another with output=DIR"
-        )
+        ours = folder is None or Path(folder).absolute() in (Path(place).absolute(), *Path(place).absolute().parents)
+        other = "choose another with output=DIR" if ours else "choose another"
+        return f"{place} cannot be written: {error.strerror}; make its folder writable, or {other}"
     return None
 
 

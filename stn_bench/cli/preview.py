@@ -13,7 +13,7 @@ from stn_bench.cli.choices import choices, suggestion
 def distortion_sheet(path: str | Path, names: Sequence[str], count: int, seed: int) -> None:
     """Draw `count` training digits of the first epoch of `seed`, a row per data set of `names`, into a PNG file.
 
-    Raises ConfigError for an unknown data set or a count below 1.
+    Raises ConfigError for an unknown data set, and for a count below 1 or above that of the training digits.
     """
     known = choices("data")
     for name in names:
@@ -26,5 +26,9 @@ def distortion_sheet(path: str | Path, names: Sequence[str], count: int, seed: i
     with initialize_config_module("stn_bench.configs", version_base="1.3"):
         for name in names:
             data = build(compose("train", overrides=[f"data={name}"]).data, "data")
+            if count > data.train_count:
+                raise ConfigError(
+                    f"there are {data.train_count:,} training digits of {name}: {count:,} cannot be drawn"
+                )
             rows[name.upper()] = next(data.training_batches(seed, 0, count))[0]
     figures.save(figures.contact_sheet(rows), Path(path))

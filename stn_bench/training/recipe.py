@@ -30,9 +30,9 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         if not isinstance(self.every, int) or self.every < 1:
-            raise RecipeError(f"recipe.schedule.every={self.every!r} is not a whole number above 0")
+            raise RecipeError(f"every={self.every!r} is not a whole number above 0")
         if not self.factor >= 0:
-            raise RecipeError(f"recipe.schedule.factor={self.factor!r} is not a number from 0")
+            raise RecipeError(f"factor={self.factor!r} is not a number from 0")
 
     def __call__(self, step: int, steps: int) -> float:
         """The factor on the learning rate at a step (from 0)."""
@@ -47,7 +47,7 @@ class WarmupCosine:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.warmup, int | float) and 0 <= self.warmup < 1):
-            raise RecipeError(f"recipe.schedule.warmup={self.warmup!r} is not a share of the run: give 0 up to below 1")
+            raise RecipeError(f"warmup={self.warmup!r} is not a share of the run: give 0 up to below 1")
 
     def __call__(self, step: int, steps: int) -> float:
         """The factor on the learning rate at a step (from 0) of `steps`."""

@@ -7,6 +7,7 @@ import pytest
 from hydra.errors import HydraException
 
 from stn_bench.cli.choices import suggestion
+from stn_bench.cli.faults import of_system
 from stn_bench.cli.mistakes import explain
 from stn_bench.errors import UserError
 
@@ -36,6 +37,13 @@ def test_a_folder_that_may_not_be_written_to_is_told_with_what_to_do():
     assert explain(PermissionError(13, "Permission denied", "/runs"), []) == (
         "/runs cannot be written: Permission denied; make its folder writable, or choose another with output=DIR"
     )
+
+
+def test_another_folder_than_the_runs_is_not_chosen_with_output(tmp_path):
+    error = PermissionError(13, "Permission denied", "/sys/mnist")
+    assert of_system(error, tmp_path).endswith("make its folder writable, or choose another")
+    error.filename = str(tmp_path / "log.txt")
+    assert of_system(error, tmp_path).endswith("make its folder writable, or choose another with output=DIR")
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("a bug"), AssertionError()])

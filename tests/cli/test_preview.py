@@ -56,6 +56,12 @@ def test_a_sheet_without_digits_is_refused(drawn, count):
         distortion_sheet("sheet.png", ["r"], count, seed=1)
 
 
+def test_a_sheet_of_more_digits_than_there_are_is_refused(drawn, few_files):
+    available = len(few_files.train_images)
+    with pytest.raises(ConfigError, match=f"there are {available} training digits of r: 100,000 cannot be drawn"):
+        distortion_sheet("sheet.png", ["r"], 100_000, seed=1)
+
+
 def test_the_command_leaves_a_picture_and_prints_its_name(tmp_path, monkeypatch, capsys, few_files):
     monkeypatch.chdir(tmp_path)
     assert data.main(["preview", "--output", "new/sheet.png", "--sets", "none,p", "--count", "4"]) == 0

@@ -164,19 +164,19 @@ def test_a_number_in_place_of_a_schedule_is_refused():
 
 @pytest.mark.parametrize("warmup", [1, -0.1, "long"])
 def test_a_warm_up_is_a_share_of_the_run(warmup):
-    with pytest.raises(RecipeError, match=f"recipe.schedule.warmup={warmup!r} is not a share"):
+    with pytest.raises(RecipeError, match=f"warmup={warmup!r} is not a share"):
         WarmupCosine(warmup)
 
 
 @pytest.mark.parametrize("every", [0, 2.5])
 def test_a_decay_comes_every_so_many_steps(every):
-    with pytest.raises(RecipeError, match=f"recipe.schedule.every={every} is not a whole number"):
+    with pytest.raises(RecipeError, match=f"every={every} is not a whole number"):
         StepDecay(every, 0.1)
 
 
 @pytest.mark.parametrize("factor", [-0.1, float("nan")])
 def test_a_decay_never_turns_the_learning_rate_around(factor):
-    with pytest.raises(RecipeError, match=f"recipe.schedule.factor={factor} is not a number from 0"):
+    with pytest.raises(RecipeError, match=f"factor={factor} is not a number from 0"):
         StepDecay(1, factor)
 
 
