@@ -163,6 +163,8 @@ def main() -> None:
     parser.add_argument("reference", type=Path, help="folder to copy to")
     parser.add_argument("--recipe", default="fast", help="runs of this recipe only, default %(default)s")
     options = parser.parse_args()
+    if not options.runs.is_dir():
+        parser.error(f"there is no folder {options.runs}: name the one that the run folders are in")
     copied = collect(options.runs, options.reference, options.recipe)
     if not copied:
         raise SystemExit(f"no finished run of recipe {options.recipe} in {options.runs}: train some, or name another")

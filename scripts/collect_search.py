@@ -23,6 +23,7 @@ from tabulate import tabulate
 from stn_bench.cli.table import DEFAULT_TABLE
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
 from stn_bench.results.spec import parse_spec
+from stn_bench.results.statistics import mean, percent, sample_sd
 
 NOT_TOLD = ("seed", "tag", "device", "output")
 COMPARISON = "comparison.md"
@@ -39,19 +40,17 @@ def comparison(records: Sequence[RunRecord]) -> str:
     lines = []
     for cell, tags in sorted(cells.items()):
         usual = _usual([runs[0] for runs in tags.values()])
-        for tag, runs in sorted(
-            tags.items(), key=lambda item: (statistics.mean(run.error for run in item[1]), item[0])
-        ):
+        for tag, runs in sorted(tags.items(), key=lambda item: (mean([run.error for run in item[1]]), item[0])):
             runs.sort(key=lambda run: run.seed)
-            errors = [100 * run.error for run in runs]
-            spread = f" ± {statistics.stdev(errors):.2f}" if len(errors) > 1 else ""
+            errors = [run.error for run in runs]
+            sd = sample_sd(errors)
             lines.append(
                 [
                     *cell,
                     tag,
                     ", ".join(f"{key}={value}" for key, value in _flat(runs[0].config) if usual.get(key) != value),
-                    f"{statistics.mean(errors):.2f}{spread}",
-                    ", ".join(f"{error:.2f}" for error in errors),
+                    str(percent(mean(errors))) + ("" if sd is None else f" ± {percent(sd)}"),
+                    ", ".join(str(percent(error)) for error in errors),
                     f"{statistics.median(run.seconds for run in runs):.0f}",
                     published.get(cell, "-"),
                 ]
@@ -97,13 +96,18 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="folder that the run folders are in")
     parser.add_argument("reference", type=Path, help="folder to copy to")
     options = parser.parse_args()
+    if not options.runs.is_dir():
+        parser.error(f"there is no folder {options.runs}: name the one that the run folders are in")
     for record in find_records(options.runs):
         assert record.folder is not None
         folder = options.reference / record.folder.relative_to(options.runs)
         if record.evaluated_on == "validation" and folder.resolve() != record.folder.resolve():
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(record.folder / FILE_NAME, folder)
-    text = comparison(find_records(options.reference))
+    records = find_records(options.reference) if options.reference.is_dir() else []
+    if not records:
+        raise SystemExit(f"no finished run on held-out digits in {options.runs}: train some with data.validation=10000")
+    text = comparison(records)
     (options.reference / COMPARISON).write_text(text, encoding="utf-8")
     print(text, end="")
 

@@ -5,7 +5,7 @@
 #     scripts/reproduce_table1.sh data=r seed=1     # a column with one seed; words go to the sweeps
 #     scripts/reproduce_table1.sh recipe=paper      # the published schedule
 #
-# Stopped or failed, the same command goes on: finished runs are skipped. The records, the table in four formats, the
+# Stopped or failed, the same command goes on: finished runs are skipped. The records, the table in three formats, the
 # tests and the figure are then in outputs/table1 (TABLE1=FOLDER names another), to be compared with outputs/reference.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,6 +17,7 @@ for word in "$@"; do # what the words choose is what is collected
     case $word in
         output=*) runs=${word#output=} ;;
         recipe=*) recipe=${word#recipe=} ;;
+        transform=* | model=*_stn*) sweeps=(distorted_mnist) ;; # bounds have no transformer
     esac
 done
 folder=${TABLE1:-outputs/table1}/$recipe

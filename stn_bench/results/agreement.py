@@ -7,8 +7,8 @@ from typing import Any
 
 from stn_bench.results.record import RunRecord
 
-# where a run was made, not what it was: these config keys may differ between the runs of a cell
-NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "data.folder"})
+# where a run was made and how it was kept, not what it was: these config keys may differ between the runs of a cell
+NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "checkpoint", "data.folder"})
 IN_DEED = {"recipe.precision": "precision"}  # config keys that say how to choose, and what a record has of the choice
 
 # keys that older records lack, and what their runs did

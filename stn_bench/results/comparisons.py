@@ -88,7 +88,8 @@ def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> C
 def _over_images(
     better: Cell, than: Cell, pairs: Sequence[tuple[RunRecord, RunRecord]], reader: _Reader
 ) -> tuple[tuple[int, ...], McNemar | None]:
-    if any(_images(one) != _images(other) for one, other in pairs):
+    images = _images(pairs[0][0])
+    if any(_images(run) != images for pair in pairs for run in pair):
         place = f"{better.row.name} and {than.row.name} on {better.column.label}"
         reader.remark("not evaluated on the same images", place)
         return (), None

@@ -90,7 +90,7 @@ def json(table: Table) -> str:
         "title": table.spec.title,
         "source": table.spec.source,
         "cells": _tidy(table),
-        "notes": [*table.row_notes, *table.notes],
+        "notes": [*table.row_notes, *table.notes, *(table.comparisons.remarks if table.comparisons else ())],
         **({} if table.comparisons is None else {"comparisons": flat(table.comparisons)}),
         "to_fill": fill_commands(table),
     }

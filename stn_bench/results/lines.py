@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from stn_bench.results.missing import missing_seeds
+from stn_bench.results.statistics import percent
 from stn_bench.results.table import Cell, Table
 from stn_bench.results.wording import sentences
 
@@ -45,7 +46,7 @@ def notes(table: Table) -> list[str]:
         legend = "ours: mean over n seeds ± their sample standard deviation (n); one seed alone has no ±."
         bold = " Bold: at or below the paper's, rounded as the paper rounds." if _compared(table) else ""
         best = min(runs, key=lambda run: (run.error, run.images))
-        low, high = (_rounded(bound, 2) for bound in best.wilson_95)
+        low, high = (percent(bound, 2) for bound in best.wilson_95)
         marks += [
             legend + bold,
             f"± says how much seeds differ; the choice of test images adds to it: one run with {best.errors} errors "
@@ -72,8 +73,8 @@ def lacks(table: Table) -> list[str]:
 def _ours(cell: Cell, escape: Callable[[str], str], bold: Callable[[str], str]) -> str:
     if cell.mean is None:
         return escape("-")
-    mean = str(_rounded(cell.mean, 2))
-    spread = "" if cell.sd is None else f" ± {_rounded(cell.sd, 2)}"
+    mean = str(percent(cell.mean, 2))
+    spread = "" if cell.sd is None else f" ± {percent(cell.sd, 2)}"
     return (bold(mean) if _at_or_below_paper(cell) else mean) + escape(f"{spread} ({len(cell.runs)})")
 
 
@@ -86,12 +87,7 @@ def _at_or_below_paper(cell: Cell) -> bool:
     if cell.mean is None or cell.published is None:
         return False
     published = Decimal(_published_text(cell))
-    return _rounded(cell.mean, -int(published.as_tuple().exponent)) <= published
-
-
-def _rounded(fraction: float, places: int) -> Decimal:
-    """In percent; halves go up, so that 0.75 never counts as 0.7 for the way its bits fall."""
-    return Decimal(repr(round(100 * fraction, 6))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return percent(cell.mean, -int(published.as_tuple().exponent)) <= published
 
 
 def _compared(table: Table) -> bool:

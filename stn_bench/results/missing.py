@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ def missing_seeds(cell: Cell, wanted: int = WANTED) -> tuple[int, ...]:
     """The seeds to train until a cell has `wanted` runs, whatever their seeds; nothing for one that has."""
     if len(cell.runs) >= wanted:
         return ()
-    return tuple(seed for seed in SEEDS if seed not in cell.seeds)[: WANTED - len(cell.runs)]
+    return tuple(seed for seed in SEEDS if seed not in cell.seeds)[: wanted - len(cell.runs)]
 
 
 def fill_commands(table: Table) -> list[str]:
@@ -101,13 +101,14 @@ def _union(values: Iterable[Names | None]) -> Names | None:
 
 
 def _has_all_transforms(block: Block, table: Table) -> bool:
-    of_models = {cell.choices["transform"] for cell in _cells(block, table) if cell.choices["model"] in block.model}
+    of_models = {match.get("transform") for match in _filled(block, table) if match["model"] in block.model}
     return block.sweep is not None and block.transform is not None and of_models == set(block.transform)
 
 
-def _cells(block: Block, table: Table) -> list[Cell]:
-    """The cells that the block's sweep fills."""
-    return [cell for cell in table.cells if _sweep(cell, table) == block.sweep]
+def _filled(block: Block, table: Table) -> list[Mapping[str, str | None]]:
+    """The choices of all cells that the block's sweep fills, whether the table shows them or not."""
+    rows = [row for row in table.spec.rows if (row.sweep or table.spec.sweep) == block.sweep]
+    return [row.match_in(column) for row in rows for column in table.spec.columns]
 
 
 def _command(block: Block, table: Table) -> str:
@@ -115,7 +116,7 @@ def _command(block: Block, table: Table) -> str:
     words = ["stn-train", *([f"sweep={sweep}"] if sweep else [])]
     for axis in AXES:
         values = getattr(block, axis)
-        everything = {cell.choices[axis] for cell in _cells(block, table)}
+        everything = {match.get(axis) for match in _filled(block, table)}
         if values is not None and any(values) and not (sweep and set(values) == everything):
             words.append(f"{axis}={','.join(filter(None, values))}")
     words += [f"{key}={value}" for key, value in (("recipe", block.recipe), ("tag", block.tag)) if value is not None]

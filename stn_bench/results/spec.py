@@ -91,10 +91,13 @@ def parse_spec(text: str, name: str) -> TableSpec:
     at = f"table {name}"
     optional = ("notes", "sweep", "comparisons")
     content = _mapping(content, at, required=("title", "source", "columns", "rows"), optional=optional)
-    columns = []
+    columns: list[Column] = []
     for i, entry in enumerate(_list(content["columns"], f"{at}, columns"), start=1):
         entry = _mapping(entry, f"{at}, column {i}", required=("label", "match"))
-        columns.append(Column(_text(entry["label"], f"{at}, column {i}"), _match(entry, f"{at}, column {i}")))
+        label = _text(entry["label"], f"{at}, column {i}")
+        if label in [column.label for column in columns]:
+            raise SpecError(f"{at}, column {i} has the label {label!r} of an earlier one: give it its own")
+        columns.append(Column(label, _match(entry, f"{at}, column {i}")))
     rows = []
     for i, entry in enumerate(_list(content["rows"], f"{at}, rows"), start=1):
         place = f"{at}, row {i}"

@@ -1,8 +1,9 @@
-"""The few statistics that a table of error rates needs: mean, sample standard deviation, Wilson interval."""
+"""The few statistics that a table of error rates needs: mean, sample standard deviation, Wilson interval, rounding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from math import fsum, sqrt
 from statistics import NormalDist
 
@@ -49,3 +50,8 @@ def sample_sd(values: Sequence[float]) -> float | None:
     if len(values) == 1:
         return None
     return sqrt(fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
+
+
+def percent(fraction: float, places: int = 2) -> Decimal:
+    """A fraction in percent, rounded; halves go up, so that 0.75 never counts as 0.7 for the way its bits fall."""
+    return Decimal(repr(round(100 * fraction, 6))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)

@@ -57,7 +57,7 @@ def _legend(found: Sequence[Compared]) -> list[str]:
             f"With {freedom} degree{'' if freedom == '1' else 's'} of freedom it finds only what is large beside "
             "their spread."
         )
-    if found and not seeds:
+    if found and all(len(one.seeds) < 2 for one in found):
         lines.append("No two rows have two seeds to compare: whether other seeds would say the same is not tested.")
     elif len(seeds) < len(found):
         lines.append("Where no seeds p stands, there is one seed to compare, or all seeds differ by the same amount.")

@@ -135,6 +135,20 @@ def test_runs_on_other_images_are_not_paired(spec, leave_run, random, other):
     assert found.remarks == ("Not tested over images, not evaluated on the same images: ST-CNN Aff and CNN on R.",)
 
 
+@pytest.mark.parametrize("other", [{"data_sha256": "1" * 64}, {"config": {"data": {"distortion": {"degrees": 45}}}}])
+def test_seeds_on_different_images_are_not_tested_together(spec, leave_run, random, other):
+    seeds = [(1, {}), (2, other)]
+    runs = [leave_run(random.random(200) < 0.2, *ROWS[row], seed=s, **o) for row in ("CNN", "Aff") for s, o in seeds]
+    found = comparisons_of(spec, runs)
+    assert found.compared[0].over_images is None
+    assert found.remarks == ("Not tested over images, not evaluated on the same images: ST-CNN Aff and CNN on R.",)
+
+
+def test_seeds_on_more_or_fewer_images_are_not_tested_together(spec, leave_run, random):
+    runs = [leave_run(random.random(100 * s) < 0.2, *ROWS[row], seed=s) for row in ("CNN", "Aff") for s in (1, 2)]
+    assert comparisons_of(spec, runs).compared[0].over_images is None
+
+
 def test_rows_that_are_not_shown_are_not_compared(spec, runs):
     shown = with_runs(build_table(spec, [runs["CNN", "r", 1], runs["Aff", "r", 1]]))
     (one,) = with_tests(shown).comparisons.compared

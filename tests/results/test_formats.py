@@ -250,6 +250,12 @@ def test_json_has_the_comparisons_of_the_csv_where_they_were_asked_for(compared)
     assert "comparisons" not in json.loads(formats.json(replace(compared, comparisons=None)))
 
 
+def test_json_names_what_could_not_be_tested(compared):
+    remark = "Not tested over images, no predictions.npz beside the record: CNN on R, seed 1."
+    table = replace(compared, comparisons=replace(compared.comparisons, remarks=(remark,)))
+    assert remark in json.loads(formats.json(table))["notes"]
+
+
 def test_a_table_that_compares_nothing_can_be_tested(table):
     tested = with_tests(table)
     assert formats.markdown(tested) == formats.markdown(table)

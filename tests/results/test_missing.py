@@ -217,3 +217,18 @@ def test_a_cell_lacks_as_many_runs_as_keep_it_from_three_whatever_their_seeds(ma
 
 def test_where_rows_are_left_out_one_run_fills_a_cell(make_record):
     assert fill_commands(with_runs(build_table(TABLE_1, [make_record()]))) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "lacking"),
+    [
+        ([("cnn", None, "r"), ("cnn", None, "p"), ("cnn_stn", "affine", "r")], [("cnn_stn", "affine", "p")]),
+        (
+            [("fcn_stn", "affine", "r"), ("fcn_stn", "tps", "p")],
+            [("fcn_stn", "affine", "p"), ("fcn_stn", "tps", "r")],
+        ),
+    ],
+)
+def test_where_rows_are_left_out_no_run_of_theirs_is_asked_for(make_record, there, lacking):
+    table = with_runs(build_table(TABLE_1, [make_record(*cell) for cell in there]))
+    assert sorted(all_runs(fill_commands(table)), key=str) == sorted((Run(*cell, 1) for cell in lacking), key=str)

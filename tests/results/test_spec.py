@@ -61,6 +61,7 @@ def test_a_row_is_called_by_its_labels_without_the_dash(content, label, transfor
         (["rows", 0], {"spans": True}, "row 1 and column R do not say which data"),
         (["rows", 0], {"spans": "yes"}, "row 1, spans: expected true or false, found 'yes'"),
         (["rows", 0], {"sweep": 3}, "row 1: expected text, found 3"),
+        (["columns", 1], {"label": "R"}, "column 2 has the label 'R' of an earlier one"),
         (["columns", 1, "match"], {"data": 2}, "column 2, match: expected text, found 2"),
     ],
 )

@@ -198,7 +198,7 @@ def test_one_difference_in_many_cells_is_one_note(make_record):
 
 def test_where_a_run_was_made_is_no_difference(spec, make_record):
     configs = [
-        {"seed": seed, "device": device, "output": out, "data": {"folder": out}}
+        {"seed": seed, "device": device, "output": out, "data": {"folder": out}, "checkpoint": {"every_steps": seed}}
         for seed, device, out in ((1, "cpu", "here"), (2, "cuda", "there"))
     ]
     assert build_table(spec, [make_record(seed=c["seed"], config=c) for c in configs]).notes == ()

@@ -90,6 +90,12 @@ def test_one_seed_each_is_said_to_tell_nothing_of_other_seeds():
     assert not any("degree" in line for line in lines)
 
 
+def test_seeds_that_differ_by_the_same_amount_are_two_seeds_all_the_same():
+    lines = sentences(Comparisons((compared(seeds=None, of_seeds=(1, 2)),)))
+    assert not any("No two rows" in line for line in lines)
+    assert any("all seeds differ by the same amount" in line for line in lines)
+
+
 def test_a_seeds_p_that_is_missing_among_others_is_explained():
     found = (compared(of_seeds=(1, 2)), compared("ST-CNN/TPS", seeds=None))
     lines = sentences(Comparisons(found))

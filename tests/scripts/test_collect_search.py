@@ -69,6 +69,21 @@ def test_a_key_that_older_runs_lack_is_told_where_it_is_set_and_equal_numbers_ar
     assert [line[2:4] for line in collect()] == [["wide", "recipe.new_key=56"], ["new", ""], ["old", ""], ["older", ""]]
 
 
+def test_halves_are_rounded_up_as_in_every_table(leave, collect):
+    for seed, errors in ((1, 60), (2, 61)):
+        leave(seed, "base", errors)
+    assert collect()[0][4] == "0.61 ± 0.01"
+
+
+def test_where_there_is_nothing_to_collect_it_says_so(tmp_path, collect, capsys):
+    with pytest.raises(SystemExit):
+        collect()
+    assert f"there is no folder {tmp_path / 'runs'}" in capsys.readouterr().err
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(SystemExit, match=r"no finished run on held-out digits in .*/runs: train some with"):
+        collect()
+
+
 def test_each_cell_is_compared_with_itself_and_with_the_paper(leave, collect):
     leave(1, "base", 100)
     leave(1, "base", 50, data="rts", clip_norm=9.0)

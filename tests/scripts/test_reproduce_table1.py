@@ -63,6 +63,13 @@ def test_words_go_to_every_sweep_and_choose_what_is_collected(reproduce):
     assert calls[-1] == "python scripts/collect_reference.py /elsewhere mine/paper --recipe paper"
 
 
+@pytest.mark.parametrize("word", ["transform=tps", "model=cnn_stn", "model=fcn,fcn_stn"])
+def test_what_has_a_transformer_is_not_asked_of_the_bounds(reproduce, word):
+    code, calls, _ = reproduce(word, "data=r")
+    assert code == 0
+    assert calls[2:-1] == [f"stn-train sweep=distorted_mnist {word} data=r"]
+
+
 @pytest.mark.parametrize(("failing", "reached"), [("make", 1), ("stn-data", 2), ("stn-train", 3)])
 def test_what_fails_ends_it_before_anything_is_collected(reproduce, failing, reached):
     code, calls, said = reproduce(failing=failing)
