@@ -1,6 +1,8 @@
 """The spatial transformer: localiser -> theta -> points -> sample (Jaderberg et al. 2015, section 3)."""
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,9 @@ from torch import Tensor, nn
 from stn_bench.errors import UserError
 from stn_bench.geometry import Kernel, Padding, check_sampling, pixel_grid, sample
 from stn_bench.transforms import Transform
+
+KEPT = 16
+"""Sizes of outputs whose constants a transformer keeps; for others they are made each time."""
 
 
 class NonFiniteTheta(UserError, FloatingPointError):
@@ -48,7 +53,7 @@ class SpatialTransformer(nn.Module):
             raise TypeError(f"the localiser of {name!r} is no module, so it would not learn: found {localiser!r}")
         if not isinstance(transform, Transform):
             raise TypeError(f"the transform of {name!r} is not an object such as Affine(): found {transform!r}")
-        if not (isinstance(features, int) and features >= 1):
+        if not _is_whole(features):
             raise ValueError(f"the localiser of {name!r} cannot make features={features!r}: give a whole number from 1")
         if output_size is not None and not _is_size(output_size):
             found = " x ".join(map(str, output_size)) if isinstance(output_size, Sequence) else output_size
@@ -97,6 +102,7 @@ class SpatialTransformer(nn.Module):
     def points_of(self, theta: Tensor, input_size: tuple[int, int]) -> Tensor:
         """The points (B, H', W', 2) of given parameters (B, P), for inputs of `input_size` (H, W)."""
         self.transform.check(theta)
+        theta = theta.to(torch.promote_types(theta.dtype, torch.float32))  # half precision loses sub-pixel positions
         with torch.autocast(theta.device.type, enabled=False):
             return self.transform.warp(theta, self._basis_for(self.output_size or input_size, theta))
 
@@ -114,9 +120,18 @@ class SpatialTransformer(nn.Module):
             return self._basis[key]
         with torch.inference_mode(False):  # kept, it may serve training next
             basis = self.transform.basis(pixel_grid(*size, dtype=like.dtype, device=like.device))
-        if not torch.compiler.is_compiling():  # whose tensors are no numbers yet
+        if len(self._basis) < KEPT and not torch.compiler.is_compiling():  # whose tensors are no numbers yet
             self._basis[key] = basis
         return basis
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SpatialTransformer":
+        self._basis.clear()  # moved or cast, it needs others
+        super()._apply(fn, recurse)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without constants, which are made where they are needed: what is loaded may lie on another device."""
+        return {**self.__dict__, "_basis": {}}
 
     def _check_finite(self, theta: Tensor, features: Tensor) -> None:
         if torch.compiler.is_compiling() or (theta.is_cuda and torch.cuda.is_current_stream_capturing()):
@@ -134,5 +149,10 @@ class SpatialTransformer(nn.Module):
         raise NonFiniteTheta(f"theta of {self.name!r} is not finite for image {image} of the batch; {cause}")
 
 
+def _is_whole(number: object) -> bool:
+    """Whether it is a whole number from 1, Python's or NumPy's."""
+    return isinstance(number, numbers.Integral) and int(number) >= 1
+
+
 def _is_size(size: object) -> bool:
-    return isinstance(size, Sequence) and len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)
+    return isinstance(size, Sequence) and len(size) == 2 and all(map(_is_whole, size))

@@ -1,7 +1,10 @@
 import copy
+import io
 import math
+import pickle
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -335,3 +338,71 @@ def test_forwards_and_backwards_repeat_bit_for_bit(kind, threads):
         torch.set_num_threads(set_before)
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one, other)
+
+
+@every_transform
+def test_built_on_the_meta_device_it_works_once_it_has_weights(kind):
+    before, built = images(), flat(kind())
+    with torch.device("meta"):
+        empty = flat(kind())
+    for give_weights in (lambda: empty.load_state_dict(built.state_dict()), empty.reset_to_identity):
+        empty.to_empty(device="cpu")
+        give_weights()
+        torch.testing.assert_close(empty(before), built(before))
+
+
+@every_transform
+def test_what_is_saved_whole_has_no_constants_of_the_device_that_it_was_on(kind):
+    transformer, before = flat(kind()), images()
+    expected = transformer(before)
+    file = io.BytesIO()
+    torch.save(transformer, file)
+    file.seek(0)
+    loaded = torch.load(file, map_location="meta", weights_only=False)
+    loaded.to_empty(device="cpu").load_state_dict(transformer.state_dict())
+    assert torch.equal(loaded(before), expected)
+
+
+def test_constants_are_kept_for_some_sizes_and_not_for_those_of_before_a_move():
+    transformer = flat(ThinPlateSpline(), size=(4, 4))
+    theta = torch.zeros(1, transformer.transform.num_params)
+    for side in range(1, 41):
+        assert transformer.points_of(theta, (side, side)).shape == (1, side, side, 2)
+    kept = len(pickle.dumps(dict(transformer._basis)))
+    for side in range(41, 81):
+        transformer.points_of(theta, (side, side))
+    assert len(pickle.dumps(dict(transformer._basis))) == kept
+    transformer.double()
+    assert not transformer._basis
+
+
+@every_transform
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_points_are_float32_where_the_whole_network_is_in_half_precision(kind, dtype):
+    transformer = flat(kind(), size=(28, 28)).to(dtype)
+    before = images(size=(28, 28)).to(dtype)
+    points = transformer.points(before)
+    assert points.dtype == torch.float32
+    rounding = torch.finfo(dtype).eps if kind is ThinPlateSpline else 1e-6  # its identity is numbers such as 1/3
+    torch.testing.assert_close(points, pixel_grid(28, 28).expand_as(points), rtol=0, atol=rounding)
+    assert transformer(before).dtype == dtype
+
+
+@every_transform
+def test_its_gradients_have_gradients(kind):
+    torch.manual_seed(3)
+    transformer = awake(flat(kind(), size=(4, 5)).double(), 0.05)
+    weights = tuple(transformer.parameters())
+
+    def warped(before, *values):
+        return torch.func.functional_call(transformer, dict(zip(names, values, strict=True)), (before,))
+
+    names = [name for name, _ in transformer.named_parameters()]
+    before = images(1, size=(4, 5)).double().requires_grad_()
+    assert torch.autograd.gradgradcheck(warped, (before, *weights))
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    features, size = np.prod((1, 20, 28)), tuple(np.array([10, 14]))
+    transformer = SpatialTransformer(nn.Flatten(), features, Affine(), output_size=size)
+    assert transformer(images()).shape == (2, 1, 10, 14)

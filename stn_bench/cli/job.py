@@ -71,8 +71,9 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     checkpoints = Checkpoints(folder, fingerprint(config))
     saved = checkpoints.load()
     done = saved["step"] if saved else 0
+    width = f" (width {width})" if (width := getattr(model, "width", None)) else ""
     _say(
-        f"{folder}\n{parameter_count(model):,} parameters (width {model.width}), {data.train_count:,} training digits, "
+        f"{folder}\n{parameter_count(model):,} parameters{width}, {data.train_count:,} training digits, "
         f"{steps:,} steps in {precision} on {describe(device)}" + (f", going on after step {done:,}" if saved else "")
     )
     precisions = saved.get("precision", precision) if saved else precision

@@ -18,7 +18,9 @@ WORTH = 0.8
 
 
 def pay(size: tuple[int, int], kernel: int, filters: int, channels: int, dtype: torch.dtype) -> bool:
-    """Whether a convolution of images of `size` (H, W) with k x k kernels is faster in the frequency domain."""
+    """Whether images of `size` (H, W) are convolved with k x k kernels faster, and safely, in the frequency domain."""
+    if dtype == torch.float16:
+        return False  # the sum of all pixels, which is a frequency, may be too large a number
     cost = kind(dtype).cost
     result = (size[0] - kernel + 1, size[1] - kernel + 1)
     direct = math.prod(result) * kernel**2 * filters * channels

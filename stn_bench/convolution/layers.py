@@ -43,10 +43,9 @@ def convolve_and_pool(images: Tensor, weight: Tensor, ceil_mode: bool = False) -
 
 def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:
     """`torch.nn.functional.max_pool2d(images, 2, ceil_mode=ceil_mode)`: (B, C, H, W) to half of H and W."""
-    features = _pixel_major(images)
-    if not (_known(images) and features.is_contiguous()):
+    if not (_known(images) and _pixel_major(images).is_contiguous()):
         return functional.max_pool2d(images, 2, ceil_mode=ceil_mode)
-    return _from_pixel_major(pooling.max_pool(features, ceil_mode))
+    return _from_pixel_major(pooling.max_pool(_pixel_major(images), ceil_mode))
 
 
 def average_pool(images: Tensor) -> Tensor:
@@ -60,12 +59,18 @@ def average_pool(images: Tensor) -> Tensor:
 
 
 def _have_own_ways(images: Tensor, weight: Tensor) -> bool:
-    return _known(images) and weight.shape[-2] == weight.shape[-1]
+    """Whether kernels are square and fit the images; where they do not, the library says so."""
+    if not _known(images):
+        return False
+    channels, height, width = images.shape[1:]
+    return weight.shape[1] == channels and weight.shape[2] == weight.shape[3] <= min(height, width)
 
 
 def _known(images: Tensor) -> bool:
-    """Whether the ways were measured on such a device. A compiler has ways of its own."""
-    return images.device.type in ("cpu", "cuda") and not torch.compiler.is_compiling()
+    """Whether the ways were measured on such a device, and for a batch. A compiler has ways of its own."""
+    if images.device.type not in ("cpu", "cuda") or torch.compiler.is_compiling():
+        return False
+    return images.ndim == 4 and len(images) > 0
 
 
 def _as_autocast(*tensors: Tensor) -> Sequence[Tensor]:

@@ -14,7 +14,7 @@ class Undistorted(Distortion):
 
     def draw(self, n: int, generator: Generator) -> Tensor:
         """Nothing to draw: (n, 0)."""
-        return torch.empty(n, 0)
+        return torch.empty(n, 0, dtype=torch.float32, device=generator.device)
 
     def warp(self, parameters: Tensor, points: Tensor) -> Tensor:
         """Every point looks at its own place: (B, H, W, 2)."""

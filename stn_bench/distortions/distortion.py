@@ -39,7 +39,7 @@ class Distortion(ABC):
 
     def points(self, parameters: Tensor) -> Tensor:
         """Where in the image each pixel of the canvas looks: parameters (B, P) -> (B, H', W', 2)."""
-        return self.warp(parameters, self.grid(parameters.device))
+        return self.warp(parameters, self.grid(parameters.device).to(parameters.dtype))
 
     def undo_points(self, parameters: Tensor) -> Tensor:
         """Where on the canvas each pixel of the image comes to lie: parameters (B, P) -> (B, H, W, 2).
@@ -62,7 +62,8 @@ class Distortion(ABC):
     def grid(self, device: torch.device) -> Tensor:
         """The canvas' pixel grid (H', W', 2) on a device, made once."""
         if device not in self._grids:
-            self._grids[device] = pixel_grid(*self.output_size, device=device)
+            with torch.inference_mode(False):  # kept, it may serve training next
+                self._grids[device] = pixel_grid(*self.output_size, device=device)
         return self._grids[device]
 
 
@@ -82,5 +83,10 @@ def check_scales(min_scale: float, max_scale: float) -> None:
 
 
 def uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
-    """n numbers uniform in [low, high): (n,)."""
-    return low + (high - low) * torch.rand(n, generator=generator)
+    """n numbers uniform in [low, high): (n,), float32, on the generator's device."""
+    return low + (high - low) * torch.rand(n, generator=generator, dtype=torch.float32, device=generator.device)
+
+
+def normal(n: int, columns: int, std: float, generator: Generator) -> Tensor:
+    """n rows of normal numbers of mean 0: (n, columns), float32, on the generator's device."""
+    return std * torch.randn(n, columns, generator=generator, dtype=torch.float32, device=generator.device)

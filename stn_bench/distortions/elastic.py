@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from stn_bench.distortions.distortion import Distortion, check_scales, check_strengths, uniform
+from stn_bench.distortions.distortion import Distortion, check_scales, check_strengths, normal, uniform
 from stn_bench.geometry import thin_plate
 
 
@@ -34,7 +34,7 @@ class Elastic(Distortion):
     def draw(self, n: int, generator: Generator) -> Tensor:
         """Scales, and the control points' moves in pixels: (n, 1 + 2 K)."""
         scale = uniform(n, self.min_scale, self.max_scale, generator)
-        moves = self.control_std_pixels * torch.randn(n, 2 * len(self.controls), generator=generator)
+        moves = normal(n, 2 * len(self.controls), self.control_std_pixels, generator)
         return torch.cat([scale[:, None], moves], dim=1)
 
     def warp(self, parameters: Tensor, points: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from stn_bench.distortions.distortion import Distortion, check_scales, check_strengths, uniform
+from stn_bench.distortions.distortion import Distortion, check_scales, check_strengths, normal, uniform
 from stn_bench.geometry import homography
 
 CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
@@ -34,7 +34,7 @@ class Projective(Distortion):
     def draw(self, n: int, generator: Generator) -> Tensor:
         """Scales, and the corners' moves in pixels: (n, 9)."""
         scale = uniform(n, self.min_scale, self.max_scale, generator)
-        moves = self.corner_std_pixels * torch.randn(n, 8, generator=generator)
+        moves = normal(n, 8, self.corner_std_pixels, generator)
         return torch.cat([scale[:, None], moves], dim=1)
 
     def warp(self, parameters: Tensor, points: Tensor) -> Tensor:

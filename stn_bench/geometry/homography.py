@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from stn_bench.geometry import affine
 
@@ -40,10 +39,7 @@ def apply(matrix: Tensor, points: Tensor) -> Tensor:
 
 
 def divide(homogeneous: Tensor) -> Tensor:
-    """Homogeneous points (..., 3) as points (..., 2); those at or behind the horizon go out of sight, gradient zero.
-
-    Differentiable once.
-    """
+    """Homogeneous points (..., 3) as points (..., 2); those at or behind the horizon go out of sight, gradient zero."""
     if torch.compiler.is_compiling():  # which writes a backward pass of its own
         return _divided(homogeneous)[0]
     points: Tensor = _Divide.apply(homogeneous)
@@ -69,9 +65,11 @@ class _Divide(torch.autograd.Function):
         return seen
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         homogeneous, points, inverse = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this gradient will have one itself
+            _, points, inverse = _divided(homogeneous)
+            return torch.cat([gradient * inverse, (points * gradient).sum(-1, keepdim=True) * -inverse], dim=-1)
         found = torch.empty_like(homogeneous)
         torch.mul(gradient, inverse, out=found[..., :2])
         torch.mul((points * gradient).sum(-1, keepdim=True), -inverse, out=found[..., 2:])

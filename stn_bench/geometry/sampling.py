@@ -15,9 +15,11 @@ def sample(image: Tensor, points: Tensor, kernel: Kernel = "bilinear", padding: 
 
     Points are `(x, y)` in [-1, 1] between the image's outer edges; outside lies 0 ("zeros") or the nearest edge
     pixel ("border"). Reading is done in float32 at least: half precision loses sub-pixel positions.
-    Raises ValueError for an unknown kernel or padding.
+    Raises ValueError for an unknown kernel or padding, and for an image of whole numbers, which would be cut.
     """
     check_sampling(kernel, padding)
+    if not image.is_floating_point():
+        raise ValueError(f"an image of {image.dtype} cannot be read between its pixels: give floating-point numbers")
     precise = torch.promote_types(image.dtype, torch.float32)
     with torch.autocast(image.device.type, enabled=False):
         read = torch.nn.functional.grid_sample(

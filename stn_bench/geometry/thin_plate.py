@@ -31,7 +31,8 @@ def control_grid(rows: int, columns: int) -> Tensor:
     """
     if rows < 2 or columns < 2:
         raise ValueError(f"a grid of {rows} x {columns} control points lies on one line: use at least 2 x 2")
-    y, x = torch.linspace(-1, 1, rows, dtype=torch.float64), torch.linspace(-1, 1, columns, dtype=torch.float64)
+    # on the CPU, whatever the default device: a network that is built on "meta" gets weights later, not constants
+    y, x = (torch.linspace(-1, 1, side, dtype=torch.float64, device="cpu") for side in (rows, columns))
     return torch.cartesian_prod(y, x).flip(-1)
 
 

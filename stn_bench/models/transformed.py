@@ -63,7 +63,7 @@ class TransformedClassifier(nn.Module):
             )
         left = parameters_budget - parameter_count(self.transformer)
         self.classifier = classifier(image_shape=(channels, height, width), classes=classes, parameters_budget=left)
-        self.width = self.classifier.width
+        self.width = getattr(self.classifier, "width", None)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes). Raises stn_bench.spatial_transformer.NonFiniteTheta."""

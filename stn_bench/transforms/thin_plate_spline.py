@@ -1,5 +1,7 @@
 """Thin-plate spline warps (Jaderberg et al. 2015, section 3.2)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,10 +18,15 @@ class ThinPlateSpline(Transform):
 
     def __init__(self, rows: int = 4, columns: int = 4) -> None:
         super().__init__()
-        # float64, and no buffer: solving stays exact whatever dtype the network is moved to
-        self.controls = thin_plate.control_grid(rows, columns)
+        thin_plate.control_grid(rows, columns)  # raises
+        self.rows, self.columns = rows, columns
         self.num_params = 2 * rows * columns
         self._controls: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    @property
+    def controls(self) -> Tensor:
+        """The control points (K, 2), float64 and no buffer: exact whatever the network is moved to."""
+        return thin_plate.control_grid(self.rows, self.columns)
 
     def identity(self) -> Tensor:
         """Each control point looks at its own place: (2 K,)."""
@@ -37,6 +44,10 @@ class ThinPlateSpline(Transform):
         identity = torch.eye(2, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], 2, 2)
         displacements = theta.unflatten(-1, (-1, 2)) - self._controls_like(theta)  # (B, K, 2)
         return torch.cat([identity, displacements.mT], dim=-1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the copies by device: what is loaded may lie on another."""
+        return {**self.__dict__, "_controls": {}}
 
     def _controls_like(self, theta: Tensor) -> Tensor:
         key = (theta.device, theta.dtype)

@@ -351,7 +351,7 @@ def test_a_name_that_does_not_exist_is_said_so(stn_train, few_files):
 def test_a_users_own_class_is_built_once_its_package_is_trusted(stn_train, few_files, monkeypatch, tmp_path):
     (tmp_path / "my_networks.py").write_text(
         "import torch\n\n\nclass Net(torch.nn.Sequential):\n    def __init__(self, image_shape, classes, **rest):\n"
-        "        super().__init__(torch.nn.Flatten(), torch.nn.Linear(784, classes))\n        self.width = 1\n"
+        "        super().__init__(torch.nn.Flatten(), torch.nn.Linear(784, classes))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     words = (*FCN, "model._target_=my_networks.Net", "tag=mine")

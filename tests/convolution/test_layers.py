@@ -1,5 +1,6 @@
 """Convolution and pooling are the library's: forwards, in every gradient, in every precision, in every shape."""
 
+import re
 from functools import partial
 
 import plain
@@ -291,3 +292,31 @@ def test_networks_are_their_plain_equivalents_in_every_gradient(side, transforme
         torch.testing.assert_close(
             ours, found[1][name], rtol=1e-8, atol=1e-10, msg=lambda text, at=name: f"{at}: {text}"
         )
+
+
+@EACH_WAY
+def test_an_empty_batch_gives_an_empty_batch_and_gradients_of_zero(way, shape):
+    images, weight = tensors(shape)
+    weight.requires_grad_()
+    made = ours(way)(images[:0], weight)
+    assert made.shape == (0, *ours(way)(images, weight).shape[1:])
+    made.sum().backward()
+    assert not weight.grad.any()
+
+
+@pytest.mark.parametrize("layer", [convolve, convolve_and_pool])
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (1, 5), (3, 28), (2, 5)])
+def test_images_of_other_channels_or_smaller_than_the_kernel_are_refused_as_by_the_library(layer, channels, size):
+    weight = torch.rand(6, 3 if channels == 1 and size == 28 else channels + 1 - (size == 5), 9, 9)
+    images = torch.rand(2, channels, size, size)
+    with pytest.raises(RuntimeError) as by_the_library:
+        functional.conv2d(images, weight)
+    with pytest.raises(RuntimeError, match=re.escape(str(by_the_library.value))):
+        layer(images, weight)
+
+
+@pytest.mark.parametrize("shape", WAYS["frequencies"], ids=str)
+def test_float16_does_not_overflow_where_the_library_does_not(shape):
+    images, weight = tensors(shape, torch.float16)
+    images = torch.full_like(images, 230.0)
+    torch.testing.assert_close(convolve(images, weight), functional.conv2d(images, weight), rtol=0.02, atol=2)

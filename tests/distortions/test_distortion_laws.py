@@ -165,6 +165,31 @@ def test_pixels_stay_between_0_and_1_and_black_stays_black(line):
 
 
 @every_distortion
+def test_the_default_dtype_changes_nothing_and_parameters_may_have_another(line):
+    distortion, digits = line.kind(), images(5, 28, 28)
+    drawn = distortion.draw(5, seeded())
+    expected = distortion(digits, drawn)
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = line.kind()
+        assert torch.equal(other.draw(5, seeded()), drawn)
+        assert torch.equal(other(digits, drawn), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert distortion.points(drawn.double()).dtype == torch.float64
+    torch.testing.assert_close(distortion.points(drawn.double()).float(), distortion.points(drawn), rtol=0, atol=1e-3)
+
+
+@every_distortion
+def test_images_may_have_gradients_after_it_was_used_in_inference_mode(line):
+    distortion, digits = line.kind(), images(3, 28, 28).requires_grad_()
+    with torch.inference_mode():
+        distortion(digits, distortion.draw(3, seeded()))
+    distortion(digits, distortion.draw(3, seeded())).sum().backward()
+    assert digits.grad.any()
+
+
+@every_distortion
 def test_autocast_changes_nothing(line):
     distortion, digits = line.kind(), images(8, 28, 28)
     parameters = distortion.draw(8, seeded())

@@ -80,6 +80,12 @@ def test_what_lies_before_the_horizon_is_divided_by_z(z):
     assert homogeneous.grad[0].tolist() == pytest.approx([1 / z, 0, -0.3 / z**2], rel=1e-12)
 
 
+def test_dividing_has_gradients_of_any_order():
+    homogeneous = torch.tensor([[0.3, -0.2, 0.9], [0.5, 0.1, 1.3], [0.2, 0.4, -0.5]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(homography.divide, homogeneous.requires_grad_())
+    assert torch.autograd.gradgradcheck(homography.divide, homogeneous)
+
+
 def test_what_is_out_of_sight_is_black():
     points = homography.divide(torch.tensor([0.0, 0.0, -1.0])).expand(1, 4, 4, 2)
     assert sample(torch.ones(1, 1, 28, 28), points).eq(0).all()

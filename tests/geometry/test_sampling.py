@@ -90,6 +90,12 @@ def test_autocast_changes_nothing(kernel):
     assert torch.equal(read, sample(image, points, kernel))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_whole_numbers_are_refused_which_would_be_cut(dtype):
+    with pytest.raises(ValueError, match=f"an image of {dtype} cannot be read between its pixels"):
+        sample(torch.ones(1, 1, 4, 4, dtype=dtype), pixel_grid(4, 4)[None])
+
+
 def test_an_unknown_kernel_is_refused_and_the_known_ones_are_named():
     with pytest.raises(ValueError, match="unknown sampling kernel 'cubic': use one of bilinear, nearest, bicubic"):
         sample(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 1, 2), "cubic")

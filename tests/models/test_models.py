@@ -1,4 +1,5 @@
 import copy
+import math
 from functools import partial
 
 import pytest
@@ -255,6 +256,15 @@ def test_the_transformer_is_paid_for_from_the_budget(kind, budget):
     alone = kind(SMALL, 10, parameters_budget=budget - parameter_count(model.transformer))
     assert model.width == alone.width
     assert model.width < kind(SMALL, 10, parameters_budget=budget).width
+
+
+def test_a_classifier_needs_no_width_of_its_own():
+    def classifier(image_shape, classes, parameters_budget):
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(image_shape), classes))
+
+    network = TransformedClassifier((1, 28, 28), 10, ConvolutionalLocaliser, transforms.Affine(), classifier)
+    assert network(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    assert network.width is None
 
 
 def test_only_what_is_trained_is_counted():
