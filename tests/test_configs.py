@@ -177,16 +177,19 @@ def test_every_optimiser_goes_with_every_recipe(compose_config, recipe, optimise
     assert built.param_groups[0]["lr"] == config.recipe.optimiser.lr
 
 
+def exceptions_of(name):
+    """What a file of `recipe/for_model` sets, with those that it starts from."""
+    own = OmegaConf.load(CONFIGS / f"recipe/for_model/{name}.yaml")
+    others = [other for other in own.pop("defaults", []) if other != "_self_"]
+    return OmegaConf.merge(*map(exceptions_of, others), own)
+
+
 @pytest.mark.parametrize("name", chosen("recipe/for_model"))
 def test_every_exception_for_a_model_belongs_to_a_recipe_and_a_model_and_is_taken(compose_config, name):
     pairs = [(r, m) for r, m in itertools.product(chosen("recipe"), chosen("model")) if f"{r}_{m}" == name]
     assert len(pairs) == 1
     recipe, model = pairs[0]
-    folder = CONFIGS / "recipe/for_model"
-    exceptions = OmegaConf.load(folder / f"{name}.yaml")
-    others = [OmegaConf.load(folder / f"{other}.yaml") for other in exceptions.pop("defaults", [])]
-    exceptions = OmegaConf.merge(*others, exceptions)
-    assert exceptions
+    assert (exceptions := exceptions_of(name))
     composed = compose_config(f"recipe={recipe}", f"model={model}").recipe
     assert OmegaConf.merge(composed, exceptions) == composed
     build(composed, "recipe")
