@@ -56,16 +56,17 @@ def evaluate(
     truth: list[Tensor] = []
     theta: dict[str, list[Tensor]] = {}
     summaries: dict[str, list[float]] = {}
-    for images, labels in batches:
-        with evaluating(model), watch_transformers(model) as warped, autocast(images.device, precision):
-            logits = model(images)
-        wrong.append(task.errors(logits, labels))
-        predictions.append(task.predictions(logits))
-        truth.append(labels)
-        for name, seen in warped.items():
-            theta.setdefault(name, []).append(seen.theta)
-            for statistic, value in measure.summary(seen.points).items():
-                summaries.setdefault(f"{name}/{statistic}", []).append(value)
+    with evaluating(model):
+        for images, labels in batches:
+            with watch_transformers(model) as warped, autocast(images.device, precision):
+                logits = model(images)
+            wrong.append(task.errors(logits, labels))
+            predictions.append(task.predictions(logits))
+            truth.append(labels)
+            for name, seen in warped.items():
+                theta.setdefault(name, []).append(seen.theta)
+                for statistic, value in measure.summary(seen.points).items():
+                    summaries.setdefault(f"{name}/{statistic}", []).append(value)
     if not predictions:
         raise ValueError("there are no images to evaluate: hold out or load at least one")
     return Evaluation(
