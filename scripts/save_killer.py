@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stn_bench import files
 from stn_bench.training import checkpoint
 
 
@@ -54,14 +55,14 @@ def strike_in_save(number: int, names: Path) -> None:
     def counted_save(*arguments: Any) -> Path:
         nonlocal saves
         saves += 1
-        checkpoint.os = WatchedOs()  # type: ignore[assignment]
+        files.os = WatchedOs()  # type: ignore[assignment]
         Path.open = lambda path, *mode: (strike("before open"), WatchedFile(path_open(path, *mode)))[1]  # type: ignore[assignment, method-assign, misc]
         Path.unlink, unlink = watched("unlink", Path.unlink), Path.unlink  # type: ignore[method-assign]
         try:
             return save(*arguments)
         finally:
             strike("after the save")
-            checkpoint.os, Path.open, Path.unlink = os, path_open, unlink  # type: ignore[method-assign]
+            files.os, Path.open, Path.unlink = os, path_open, unlink  # type: ignore[method-assign]
 
     class WatchedOs:
         """The module os, as far as a save goes."""

@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = {
     "errors": 0,
+    "files": 0,
     "geometry": 1,
     "transforms": 2,
     "distortions": 3,
@@ -94,7 +95,7 @@ def test_transforms_and_distortions_do_not_know_each_other():
 
 def test_results_can_be_lifted_out_and_used_without_torch():
     for path in (path for path in MODULES if floor_of(path) == "results"):
-        assert of_house(path) <= {"errors", "results"}, path
+        assert of_house(path) <= {"errors", "files", "results"}, path
         assert not outside(path) & {"torch", "torchvision", "hydra", "omegaconf"}, path
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from stn_bench.errors import UserError
+from stn_bench.files import write_whole
 from stn_bench.results.record import FILE_NAME
 
 CONFIG = "config.yaml"
@@ -76,7 +76,7 @@ def claim(folder: Path, config: Mapping[str, Any]) -> None:
     """Make `folder` the one of a run of `config`."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_stale(folder)
-    write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
 
 
 def remove_stale(folder: Path) -> None:
@@ -97,19 +97,6 @@ def remove_if_empty(folder: str | Path, root: str | Path) -> None:
         while root in folder.parents:
             folder.rmdir()
             folder = folder.parent
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file all at once: it is there whole, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _relevant(config: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import UnionType
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from stn_bench.errors import UserError
+from stn_bench.files import write_whole
 
 FILE_NAME = "result.json"
 SCHEMA = 1
@@ -57,7 +57,7 @@ class RunRecord:
     images_per_second: float
     parameters: int  # trainable ones
     device: str  # in words, e.g. "NVIDIA H100" or "CPU, 2 threads"
-    precision: str
+    precision: str  # as the commit: "A, then B" for a run that went on with another
     config: dict[str, Any]  # the full resolved config
     versions: dict[str, Any]
     git_commit: str | None
@@ -89,15 +89,7 @@ def write_record(folder: Path | str, record: RunRecord) -> Path:
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     if problem := _problem(json.loads(text)):
         raise RecordError(f"this record cannot be written to {path}: it {problem}")
-    temporary = path.with_name(f".{FILE_NAME}.{os.getpid()}.tmp")  # same folder: replacing is atomic only there
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, text.encode())
     return path
 
 

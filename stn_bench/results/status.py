@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from stn_bench.files import write_whole
 
 STATUS_NAME = "status.json"
 State = Literal["running", "done", "failed", "interrupted"]
@@ -39,13 +40,7 @@ def write_status(folder: Path | str, status: Status) -> None:
         content["error"] = None
     if not _is_status(content):
         raise ValueError(f"this is no status of a run: {status}")
-    path = Path(folder) / STATUS_NAME
-    temporary = path.with_name(f".{STATUS_NAME}.{os.getpid()}.tmp")  # same folder: replacing is atomic only there
-    try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(Path(folder) / STATUS_NAME, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_status(folder: Path | str) -> Status | None:

@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import pickle
 import shutil
 import zipfile
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 
 from stn_bench.errors import UserError
+from stn_bench.files import write_whole
 
 FORMAT = 1
 MAGIC = b"stn_bench checkpoint "
@@ -57,17 +57,8 @@ class Checkpoints:
         """
         content = _encode(self.fingerprint, state)
         path = self.folder / f"checkpoint-{step}"
-        temporary = self.folder / f".{path.name}.{os.getpid()}.tmp"  # same folder: replacing is atomic only there
         try:
-            try:
-                with temporary.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _sync_folder(self.folder)
+            write_whole(path, content)
         except OSError as error:
             raise CheckpointError(self._not_saved(path, len(content), error)) from error
         for old in self.paths()[:-KEPT]:
@@ -165,14 +156,3 @@ def _decode(path: Path, fingerprint: str) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ValueError(f"it holds {type(state).__name__}, not a state")
     return state
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the folder's new name on the disk, too."""
-    if os.name != "posix":
-        return  # elsewhere a folder cannot be opened
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -330,7 +330,7 @@ NOT_TRUSTED = "only names below stn_bench, torch.nn, torch.optim are"
         ("model", "stn_bench.cli.provenance.subprocess", "it belongs to None, not to "),
         ("data", "stn_bench.data.download.run_watched", "it belongs to stn_bench.data.download, not to "),
         ("data.distortion", "stn_bench.data.mnist.mnist_folder", "it belongs to stn_bench.data.mnist, not to "),
-        ("model", "stn_bench.cli.run_folder.write_text", "it belongs to stn_bench.cli.run_folder, not to "),
+        ("model", "stn_bench.cli.run_folder.release", "it belongs to stn_bench.cli.run_folder, not to "),
     ],
 )
 def test_a_hostile_name_is_not_built(stn_train, few_files, place, target, reason):

@@ -7,7 +7,6 @@ import threading
 
 import pytest
 
-from stn_bench.results import status as status_module
 from stn_bench.results.status import STATUS_NAME, Status, read_status, write_status
 
 RUNNING = Status(
@@ -94,7 +93,7 @@ def test_a_write_that_fails_leaves_the_old_status_and_no_other_file(tmp_path, mo
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(status_module.os, "replace", no_space)
+    monkeypatch.setattr(os, "replace", no_space)
     with pytest.raises(OSError, match="No space"):
         write_status(tmp_path, dataclasses.replace(RUNNING, step=41))
     assert read_status(tmp_path) == RUNNING

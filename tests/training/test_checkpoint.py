@@ -82,10 +82,8 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name_and_the_name_before_the_
         checkpoints.save(step, STATE)
     done = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(module.os, "fsync", lambda file: (done.append((names(tmp_path), "fsync")), fsync(file)))
-    monkeypatch.setattr(
-        module.os, "replace", lambda *paths: (done.append((names(tmp_path), "replace")), replace(*paths))
-    )
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append((names(tmp_path), "fsync")), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append((names(tmp_path), "replace")), replace(*paths)))
     checkpoints.save(3, STATE)
     before = [f".checkpoint-3.{os.getpid()}.tmp", "checkpoint-1", "checkpoint-2"]
     after = ["checkpoint-1", "checkpoint-2", "checkpoint-3"]
@@ -208,7 +206,7 @@ def test_a_save_that_fails_says_where_and_how_many_bytes_are_free_and_keeps_the_
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
-        patched.setattr(module.os, call, fail)
+        patched.setattr(os, call, fail)
         with pytest.raises(CheckpointError) as failed:
             checkpoints.save(9, STATE)
     assert re.fullmatch(
