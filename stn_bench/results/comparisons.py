@@ -22,14 +22,15 @@ class Compared:
     better: Row  # expected to err less
     than: Row
     bound: Row | None
-    seeds: tuple[int, ...]  # that both cells have, ascending: all that follows is of these runs
+    seeds: tuple[int, ...]  # that both cells have, ascending: what follows is of these runs, if nothing else is said
     difference: float | None = None  # mean error of `than` minus that of `better`
     tested: tuple[int, ...] = ()  # the seeds whose predictions can be used
+    tested_difference: float | None = None  # the same of those, of which the test over images speaks
     over_images: McNemar | None = None
     over_images_holm: float | None = None  # p, corrected for all comparisons of the table
     over_seeds: float | None = None  # p of the paired t test
     over_seeds_holm: float | None = None
-    gap_closed: float | None = None  # the difference as a share of that between `than` and the bound
+    gap_closed: float | None = None  # the difference as a share of that between `than` and all runs of the bound
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> C
         compared,
         difference=difference,
         tested=tested,
+        tested_difference=mean([theirs[seed].error - ours[seed].error for seed in tested]) if tested else None,
         over_images=over_images,
         over_seeds=paired_t(errors, others),
         gap_closed=difference / gap if gap is not None and gap > 0 else None,

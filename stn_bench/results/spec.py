@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from stn_bench.errors import UserError
@@ -165,7 +166,8 @@ def _published(values: Any, columns: int, place: str) -> tuple[float | None, ...
     if len(values) != columns:
         raise SpecError(f"{place}: {len(values)} published numbers for {columns} columns: one each, null for none")
     for value in values:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+        if value is not None and not number:
             raise SpecError(f"{place}: published {value!r} is not a number: write percent, or null for none")
     return tuple(None if value is None else value / 100 for value in values)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stn_bench.results.comparisons import Compared, Comparisons
 from stn_bench.results.spec import Row
+from stn_bench.results.statistics import percent
 
 ALPHA = 0.05
 
@@ -57,6 +58,8 @@ def _legend(found: Sequence[Compared]) -> list[str]:
             f"With {freedom} degree{'' if freedom == '1' else 's'} of freedom it finds only what is large beside "
             "their spread."
         )
+    if any(one.gap_closed is not None for one in found):
+        lines.append("% of the way: to the mean error of the bound's runs, whatever their seeds.")
     if found and all(len(one.seeds) < 2 for one in found):
         lines.append("No two rows have two seeds to compare: whether other seeds would say the same is not tested.")
     elif len(seeds) < len(found):
@@ -71,16 +74,18 @@ def _clauses(group: Sequence[Compared]) -> str:
 def _clause(one: Compared) -> str:
     """E.g. `Aff beats CNN by 0.31 (p < 0.001, seeds p = 0.021)`."""
     assert one.difference is not None
-    points = f"{abs(100 * one.difference):.2f}"
+    # p and the words beside it are of the same runs
+    difference = one.difference if one.tested_difference is None else one.tested_difference
+    points = percent(abs(difference))
     better, than = _short(one.better, one), _short(one.than, one)
-    fewer = f"{points} {'more' if one.difference < 0 else 'fewer'}"
+    fewer = f"{points} {'more' if difference < 0 else 'fewer'}"
     inside = []
     if one.over_images_holm is None:
-        text = f"{better} is {points} {'above' if one.difference < 0 else 'below'} {than}"
+        text = f"{better} is {points} {'above' if difference < 0 else 'below'} {than}"
         inside.append("not tested over images")
     elif one.over_images_holm < ALPHA:
-        text = f"{better} {'is beaten by' if one.difference < 0 else 'beats'} {than} by {points}"
-        if one.gap_closed is not None and one.bound is not None and one.difference > 0:
+        text = f"{better} {'is beaten by' if difference < 0 else 'beats'} {than} by {points}"
+        if one.gap_closed is not None and one.bound is not None and difference > 0 and one.difference > 0:
             text += f", {100 * one.gap_closed:.0f} % of the way to {one.bound.name}"
         inside.append(f"p {p_text(one.over_images_holm)}")
     else:

@@ -7,6 +7,7 @@ from stn_bench.results.comparisons import with_tests
 from stn_bench.results.significance import clustered_mcnemar, holm, paired_t
 from stn_bench.results.spec import parse_spec
 from stn_bench.results.table import build_table, with_runs
+from stn_bench.results.wording import sentences
 
 SPEC = """
 title: Errors
@@ -111,6 +112,17 @@ def test_a_run_whose_predictions_cannot_be_used_counts_over_seeds_and_is_named_o
         *(sum(wrong(runs[row, "r", seed]) for seed in (1, 3)) for row in ("Aff", "CNN"))
     )
     assert found.remarks == ("Not tested over images, no predictions.npz beside the record: CNN on R, seed 2.",)
+
+
+def test_the_verb_is_of_the_seeds_of_which_p_is(spec, leave_run, random):
+    """CNN errs more often over both seeds, and less often over the one of which there are predictions."""
+    errs = {("CNN", 1): 0.1, ("Aff", 1): 0.2, ("CNN", 2): 0.5, ("Aff", 2): 0.1}
+    runs = {key: leave_run(random.random(1000) < error, *ROWS[key[0]], "r", key[1]) for key, error in errs.items()}
+    (runs["CNN", 2].folder / "predictions.npz").unlink()
+    (one, *_) = (found := comparisons_of(spec, list(runs.values()))).compared
+    assert one.tested == (1,)
+    assert one.difference > 0 > one.tested_difference == runs["CNN", 1].error - runs["Aff", 1].error
+    assert any("Aff is beaten by CNN by" in line for line in sentences(found))
 
 
 def test_many_such_runs_are_one_remark(spec, make_record):

@@ -55,6 +55,7 @@ def test_a_row_is_called_by_its_labels_without_the_dash(content, label, transfor
         (["rows", 0], {"publised": [1.2]}, "row 1: unknown key publised"),
         (["rows", 0], {"published": [1.2]}, "row 1: 1 published numbers for 2 columns"),
         (["rows", 0], {"published": [1.2, "1.4"]}, "row 1: published '1.4' is not a number"),
+        (["rows", 0], {"published": [1.2, float("nan")]}, "row 1: published nan is not a number"),
         (["rows", 0], {"match": {"model": "cnn"}}, "row 1 and column R do not say which transform"),
         (["rows", 0, "match"], {"modle": "cnn"}, "row 1, match: unknown key modle; there are model, transform"),
         (["rows", 0, "match"], {"data": "r"}, "row 1 and column R both match on data"),

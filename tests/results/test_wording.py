@@ -43,6 +43,7 @@ def bullet(*found):
     [
         ({}, "Aff beats CNN by 0.31 (p < 0.001, seeds p = 0.02)"),
         ({"difference": -0.0031}, "Aff is beaten by CNN by 0.31 (p < 0.001, seeds p = 0.02)"),
+        ({"difference": 0.00175}, "Aff beats CNN by 0.18 (p < 0.001, seeds p = 0.02)"),  # halves go up
         ({"images": 0.61}, "Aff and CNN are not told apart (0.31 fewer, p = 0.61, seeds p = 0.02)"),
         ({"images": 0.05}, "Aff and CNN are not told apart (0.31 fewer, p = 0.05, seeds p = 0.02)"),
         ({"images": 1, "difference": -0.0002}, "Aff and CNN are not told apart (0.02 more, p = 1, seeds p = 0.02)"),
