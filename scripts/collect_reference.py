@@ -102,7 +102,9 @@ def totals(reference: Path) -> str:
         "Devices": sorted({run.device for run in records}),
         "Precision": sorted({run.precision for run in records}),
         "Versions": versions,
-        "Commits": sorted({run.git_commit[:7] for run in records if run.git_commit}),
+        "Commits": sorted(
+            {commit[:7] for run in records for commit in (run.git_commit or "").split(", then ") if commit}
+        ),
     }
     return "\n".join(
         [

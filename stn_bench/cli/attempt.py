@@ -49,12 +49,13 @@ class Attempt:
     ) -> None:
         if error is None:
             self._write("done")
-        elif isinstance(error, Interrupted):
-            self._write("interrupted", error.name)
-        elif isinstance(error, (KeyboardInterrupt, SystemExit)):  # the latter: somebody's handler, submitit's say
-            self._write("interrupted", "Ctrl-C" if isinstance(error, KeyboardInterrupt) else "a signal")
-        else:
-            with suppress(OSError):  # a full disk: what went wrong is still said on standard error
+            return
+        with suppress(OSError):  # a full disk: what went wrong is still said, by who catches it
+            if isinstance(error, Interrupted):
+                self._write("interrupted", error.name)
+            elif isinstance(error, (KeyboardInterrupt, SystemExit)):  # the latter: somebody's handler, submitit's say
+                self._write("interrupted", "Ctrl-C" if isinstance(error, KeyboardInterrupt) else "a signal")
+            else:
                 self._write("failed", str(error) or type(error).__name__)
 
     def _write(self, state: State, why: str | None = None) -> None:

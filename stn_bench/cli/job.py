@@ -76,16 +76,20 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
         f"{folder}\n{parameter_count(model):,} parameters{width}, {data.train_count:,} training digits, "
         f"{steps:,} steps in {precision} on {describe(device)}" + (f", going on after step {done:,}" if saved else "")
     )
-    precisions = saved.get("precision", precision) if saved else precision
-    if not precisions.endswith(precision):
-        _say(f"its first steps were in {precisions}: with recipe.precision=bf16 or fp32 all machines do the same")
-        precisions += f", then {precision}"
+    commit = git_commit()  # now: somebody may commit meanwhile
+    about: dict[str, Any] = {"precision": precision, "git_commit": commit}
+    if saved:
+        before = {name: saved.get(name) for name in about}
+        about = {name: _joined(before[name], value) for name, value in about.items()}
+        if about["precision"] not in (precision, before["precision"]):
+            words = f"its first steps were in {before['precision']}"
+            _say(f"{words}: with recipe.precision=bf16 or fp32 all machines do the same")
     if precision == "bf16" and not multiplies_bfloat16(device):
         _say("bf16 is emulated here, a hundred times slower than fp32: recipe.precision=auto takes the faster")
     claim(folder, config)
     attempt.expect(done, steps)
     with Interruption() as interruption:
-        keeper = Keeper(checkpoints, intervals, interruption, attempt.progress, {"precision": precisions})
+        keeper = Keeper(checkpoints, intervals, interruption, attempt.progress, about)
         with Logbook(folder, steps, done, saved and saved["logbook"]) as logbook:
             try:
                 outcome = run(model, data, recipe, cfg.seed, logbook, keeper, saved and saved["training"])
@@ -109,11 +113,11 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
             images_per_second=outcome.images_seen / outcome.seconds,
             parameters=parameter_count(model),
             device=describe(device),
-            precision=precisions,
+            precision=about["precision"],
             config=config,
             versions={name: version(name) for name in ("stn-bench", "torch", "numpy", "hydra-core")}
             | {"python": platform.python_version()},
-            git_commit=git_commit(),
+            git_commit=about["git_commit"],
             data_sha256=data.sha256,
             warp=dict(outcome.evaluation.warp),
             finished_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -130,6 +134,11 @@ def finish_up(folder: Path) -> None:
         with suppress(RunInProgress), owned(folder), Attempt(folder):
             remove_stale(folder)
             Checkpoints(folder, "").remove()
+
+
+def _joined(before: str | None, now: str | None) -> str | None:
+    """What a run was done with, if part of it was done with something else."""
+    return now if before is None or now is None or before.endswith(now) else f"{before}, then {now}"
 
 
 def _choices(cfg: DictConfig) -> Choices:

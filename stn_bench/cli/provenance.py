@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def git_commit() -> str | None:
-    """The commit of the source tree that this package runs from, with "+" if it was changed; None outside of one."""
+    """The commit of the source tree that this package is in, "+" if files differ or were added; None outside of one."""
     here = Path(__file__).parents[2]
     if not (here / ".git").exists():
         return None
@@ -14,7 +14,7 @@ def git_commit() -> str | None:
         return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "stn_bench", "configs", "pyproject.toml")
+        changed = git("status", "--porcelain", "--", "stn_bench", "configs", "pyproject.toml")
         return git("rev-parse", "HEAD").strip() + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None

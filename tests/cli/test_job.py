@@ -21,7 +21,10 @@ def test_auto_is_the_gpu_where_there_is_one(monkeypatch, gpu, chosen):
 
 def test_one_of_several_gpus_can_be_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match=r"^device=cuda:2, but GPUs here are cuda:0 to cuda:1$"):
+        choose_device("cuda:2")
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "meta", ""])
@@ -83,4 +86,8 @@ def test_the_commit_is_marked_where_the_package_was_changed_since(tree):
     (tree / "notes/file").write_text("2")
     assert git_commit() == commit
     (tree / "configs/file").write_text("2")
+    assert git_commit() == f"{commit}+"
+    git("checkout", "configs")
+    assert git_commit() == commit
+    (tree / "stn_bench/added.py").touch()
     assert git_commit() == f"{commit}+"

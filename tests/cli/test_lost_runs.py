@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from stn_bench.cli.attempt import Attempt
 from stn_bench.cli.ownership import owned
 from stn_bench.data.mnist import mnist_folder
 from stn_bench.results.status import read_status, write_status
-from stn_bench.training import checkpoint
 from stn_bench.training.checkpoint import Checkpoints
+from stn_bench.training.interruption import Interrupted
 from stn_bench.training.keeper import Keeper
 
 WORDS = (
@@ -123,6 +124,26 @@ def test_a_run_that_goes_on_in_another_precision_says_so_and_so_does_its_record(
     assert json.loads((FOLDER / "result.json").read_text())["precision"] == "bf16, then fp32"
 
 
+def test_a_record_names_the_commits_that_trained_the_run(stn_train, stop, monkeypatch):
+    commits = ["one", "two", "two"]
+    monkeypatch.setattr("stn_bench.cli.job.git_commit", lambda: commits.pop(0))
+    for step in (7, 12):
+        stop(step, KeyboardInterrupt)
+        stn_train(*WORDS)
+    assert stn_train(*WORDS).code == 0
+    assert json.loads((FOLDER / "result.json").read_text())["git_commit"] == "one, then two"
+
+
+def test_a_full_disk_does_not_hide_the_signal_that_ended_a_run(tmp_path, monkeypatch):
+    attempt = Attempt(tmp_path).__enter__()
+    monkeypatch.setattr("stn_bench.cli.attempt.write_status", no_space)
+    assert not attempt.__exit__(Interrupted, Interrupted(15), None)
+
+
+def no_space(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_stopped_run_says_how_far_it_is_and_goes_on(stn_train, whole, stop):
     stop(12, KeyboardInterrupt)
     said = stn_train(*WORDS)
@@ -191,7 +212,7 @@ def test_a_disk_that_fills_up_while_saving_costs_nothing_before(stn_train, whole
         replace(old, new)
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.os, "replace", full)
+        patched.setattr(os, "replace", full)
         said = stn_train(*WORDS)
     assert failed(said, rf"{FOLDER}/checkpoint-10 of .* No space left on device \([\d,]+ bytes free\)", "make room")
     assert checkpoints() == ["checkpoint-5"]
