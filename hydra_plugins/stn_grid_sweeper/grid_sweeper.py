@@ -87,14 +87,22 @@ def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
         for override in given:
             key = override.get_key_element()
             if key in differing:
-                wanted = _values(override)
-                values[key] = [value for value in values.get(key, ()) if value in wanted]
+                wanted = set(map(_meant, _values(override)))
+                values[key] = [value for value in values.get(key, ()) if _meant(value) in wanted]
             else:
                 values.pop(key, None)
                 others.append(str(override.input_line))
         if all(values.values()):
             expanded.append([*(f"{key}={','.join(listed)}" for key, listed in values.items()), *others])
     return expanded
+
+
+def _meant(value: str) -> str | float:
+    """What a text means: 1 and 1.0 are the same number."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _values(override: Override) -> list[str]:

@@ -78,9 +78,9 @@ def _ended(running: dict[int, tuple[JobProcess, Slot]]) -> list[int]:
 
 
 def _words(result: JobReturn) -> tuple[str, bool]:
-    """How a job ended, in words, and whether it had worked."""
+    """How a job ended, in words, and whether it did a run's worth of work: one that failed may have at its start."""
     if result.status == JobStatus.COMPLETED:
         words = str(result.return_value)
         return words, not words.startswith(WITHOUT_WORK)
     error = result._return_value
-    return f"{'interrupted' if isinstance(error, KeyboardInterrupt) else 'FAILED'}  {error}", True
+    return f"{'interrupted' if isinstance(error, KeyboardInterrupt) else 'FAILED'}  {error}", False

@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 from stn_bench.errors import UserError
 
@@ -39,8 +41,17 @@ def slots(device: str, jobs: int | None, per_gpu: int, count: int) -> list[Slot]
 def usable_cores() -> int:
     """The cores that this process may use, of which there may be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):  # on Linux
-        return len(os.sched_getaffinity(0))
+        return min(len(os.sched_getaffinity(0)), _quota(Path("/sys/fs/cgroup/cpu.max")))
     return os.cpu_count() or 1
+
+
+def _quota(file: Path) -> int:
+    """How many cores' time a container may take, rounded up: `docker run --cpus` hides none of them."""
+    try:
+        allowed, period = map(int, file.read_text().split())
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return sys.maxsize
+    return max(1, -(-allowed // period))
 
 
 def visible_gpus() -> list[str]:

@@ -17,14 +17,15 @@ from hydra_plugins.stn_jobs._overrides import hydra_config, short_names
 from hydra_plugins.stn_local_launcher import _job
 from hydra_plugins.stn_local_launcher._pool import run_all
 from hydra_plugins.stn_local_launcher._process import JobProcess
-from hydra_plugins.stn_local_launcher._slots import Slot, slots
+from hydra_plugins.stn_local_launcher._slots import Slot, SlotError, slots
 
 
 class LocalLauncher(Launcher):
     """Runs at most `jobs` processes at once: None for as many as there are cores, or `per_gpu` on each GPU.
 
     `device` is "cpu" for jobs that need no GPU, "auto" or "cuda" for those that take one if there is one; each then
-    sees its own alone. The cores are shared out among the processes. `environment` is set in each of them.
+    sees its own alone. The cores are shared out among the processes. `environment` is set in each of them, and comes
+    before what they would have. Raises SlotError for one that holds neither texts nor numbers.
     """
 
     def __init__(
@@ -32,9 +33,9 @@ class LocalLauncher(Launcher):
         jobs: int | None = None,
         per_gpu: int = 1,
         device: str = "auto",
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | int | float] | None = None,
     ) -> None:
-        self.jobs, self.per_gpu, self.device, self.environment = jobs, per_gpu, device, dict(environment or {})
+        self.jobs, self.per_gpu, self.device, self.environment = jobs, per_gpu, device, _texts(environment or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands over."""
@@ -57,7 +58,7 @@ class LocalLauncher(Launcher):
                 known[index] = hydra_config(config)
                 task = _job.pack(self.hydra_context, self.task_function, config)
                 folder = Path(known[index].hydra.runtime.output_dir)
-                environment = {**os.environ, **self.environment, **slot}
+                environment = {**os.environ, **slot, **self.environment}
                 return JobProcess(task, environment, folder, Path(scratch, str(index)))
 
             results = run_all(short_names(job_overrides), start, places)
@@ -71,3 +72,11 @@ class LocalLauncher(Launcher):
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         return config
+
+
+def _texts(environment: Mapping[str, str | int | float]) -> dict[str, str]:
+    """What an environment can hold. Raises SlotError for what is neither a text nor a number."""
+    for name, value in environment.items():
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise SlotError(f"hydra.launcher.environment.{name}={value}: give a text or a number")
+    return {name: str(value) for name, value in environment.items()}

@@ -88,6 +88,13 @@ def test_a_key_in_which_the_grids_differ_is_narrowed(words, left):
     assert expanded(*words) == left
 
 
+@pytest.mark.parametrize("word", ["decay=1", "decay=1.0", "decay=1,3"])
+def test_values_are_numbers_before_they_are_words(word):
+    parser = OverridesParser.create()
+    given = parser.parse_overrides([word])
+    assert expand([{"decay": [0.3, 1.0]}, {"decay": ["x"]}], given) == [["decay=1.0"]]
+
+
 def test_a_grid_is_not_changed_by_what_is_made_of_it():
     before = [dict(grid) for grid in GRIDS]
     expanded("seed=3", "model=cnn")

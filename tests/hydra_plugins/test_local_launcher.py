@@ -18,6 +18,7 @@ from hydra.types import HydraContext, RunMode
 from hydra_plugins.stn_jobs._failure import failed
 from hydra_plugins.stn_local_launcher import LocalLauncher, _pool, _process
 from hydra_plugins.stn_local_launcher._process import JobProcess, death
+from hydra_plugins.stn_local_launcher._slots import SlotError
 from stn_bench.results.status import Status, write_status
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the jobs' processes cannot import this file
@@ -100,6 +101,17 @@ def test_each_job_runs_in_its_own_process_under_the_environment_that_it_was_give
     assert {value["STN_TEST"] for value in values} == {"yes"}
     assert not any(value["torch"] for value in values), "a job must find its environment before torch does"
     assert "STN_TEST" not in os.environ
+
+
+def test_what_the_environment_is_given_comes_before_what_a_job_would_have(launch):
+    (result,) = launch(seen, 5, environment={"OMP_NUM_THREADS": 3})
+    assert result.return_value["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize("value", [None, True, [1]])
+def test_an_environment_holds_texts_and_numbers(value):
+    with pytest.raises(SlotError, match=r"hydra\.launcher\.environment\.A=.*: give a text or a number"):
+        LocalLauncher(environment={"A": value})
 
 
 def test_a_job_that_dies_or_raises_is_one_failed_job(launch, capfd):

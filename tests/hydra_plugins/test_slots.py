@@ -2,11 +2,12 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
 from hydra_plugins.stn_local_launcher import _slots as module
-from hydra_plugins.stn_local_launcher._slots import SlotError, slots, usable_cores, visible_gpus
+from hydra_plugins.stn_local_launcher._slots import SlotError, _quota, slots, usable_cores, visible_gpus
 
 
 @pytest.fixture
@@ -37,6 +38,15 @@ def test_the_cores_are_shared_out_among_the_jobs_at_once(machine, cores, jobs, c
     machine(cores)
     found = slots("cpu", jobs, 1, count)
     assert found == [{"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}] * at_once
+
+
+@pytest.mark.parametrize(
+    ("words", "cores"), [("200000 100000", 2), ("150000 100000", 2), ("1000 100000", 1), ("max 100000", sys.maxsize)]
+)
+def test_a_containers_share_of_the_cores_is_rounded_up(tmp_path, words, cores):
+    (tmp_path / "cpu.max").write_text(f"{words}\n")
+    assert _quota(tmp_path / "cpu.max") == cores
+    assert _quota(tmp_path / "nowhere") == sys.maxsize
 
 
 @pytest.mark.parametrize(("given", "threads"), [("1", "1"), ("3,2", "3"), ("64", "4"), ("many", "4"), ("0", "4")])
