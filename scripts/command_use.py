@@ -43,4 +43,5 @@ def run(*arguments: str, until: str | None = None) -> Used:
             seconds = time.perf_counter() - started
     if status and not stopped:
         raise RuntimeError(f"stn-train {' '.join(arguments)} failed:\n{''.join(said)}")
-    return Used(seconds, usage.ru_maxrss / 2**20)
+    unit = 1 if sys.platform == "darwin" else 2**10  # of ru_maxrss, in bytes
+    return Used(seconds, usage.ru_maxrss * unit / 2**30)

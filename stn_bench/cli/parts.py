@@ -30,6 +30,8 @@ class Parts(NamedTuple):
         keep_freed_memory()
         compute_exactly()
         device = choose_device(cfg.device)
+        if device.index is not None:
+            torch.cuda.set_device(device)  # streams and graphs are of the current one
         intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
         torch.manual_seed(cfg.seed)
         data = build(cfg.data, "data", cfg.trusted).to(device)
@@ -52,6 +54,8 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(f"device={name} is not known: use auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={name}, but torch {torch.__version__} sees no GPU here: use device=cpu or auto")
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise ConfigError(f"device={name}, but GPUs here are cuda:0 to cuda:{count - 1}")
     return device
 
 

@@ -88,7 +88,11 @@ def _read_table(name: str) -> TableSpec:
     from stn_bench.results.spec import SpecError, parse_spec
 
     if name.endswith((".yaml", ".yml")):
-        return parse_spec(Path(name).read_text(encoding="utf-8"), Path(name).stem)
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise SpecError(f"{name} is no text in UTF-8 ({error}): save it as such") from None
+        return parse_spec(text, Path(name).stem)
     names = list(choices("table"))
     if name not in names:
         raise SpecError(f"no table is called {name!r}{suggestion(name, names)}; there are {', '.join(names)}")

@@ -51,7 +51,7 @@ class WarmupCosine:
 
     def __call__(self, step: int, steps: int) -> float:
         """The factor on the learning rate at a step (from 0) of `steps`."""
-        rising = self.warmup * steps
+        rising = round(self.warmup * steps, 9)  # 0.07 of 100 steps are 7, and 7.000000000000001
         if step < rising:
             return (step + 1) / math.ceil(rising)
         return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))

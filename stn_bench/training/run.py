@@ -79,7 +79,7 @@ def run(
         numbers = {
             "train/loss": loss,
             "train/error": wrong / recipe.batch_size,
-            "train/learning_rate": float(training.optimiser.param_groups[0]["lr"]),
+            "train/learning_rate": training.last_learning_rate,
         }
         if data.evaluated_on == "validation":
             held_out = data.evaluation_batches(together)

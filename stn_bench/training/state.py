@@ -101,6 +101,11 @@ class Training:
         return float(torch.stack([step.errors for step in self.seen]).float().mean()) / self.batch_size
 
     @property
+    def last_learning_rate(self) -> float:
+        """That of the first group of parameters in the step taken last."""
+        return float(self.schedule.base_lrs[0] * self.schedule.lr_lambdas[0](max(self.step - 1, 0)))
+
+    @property
     def best_known(self) -> nn.Module:
         """The network to evaluate: with averaged weights where the recipe averages."""
         return self.model if self.averaged is None else self.averaged.module

@@ -34,6 +34,10 @@ def test_a_warm_up_rises_to_the_full_rate_and_half_a_cosine_falls_to_nothing():
     assert all(later < earlier for earlier, later in itertools.pairwise(factors[50:]))
 
 
+def test_a_warm_up_is_no_step_longer_for_the_way_its_share_is_rounded():
+    assert [WarmupCosine(0.07)(step, 100) for step in (5, 6, 7)] == pytest.approx([6 / 7, 1, 1])
+
+
 def test_without_a_warm_up_the_first_step_has_the_full_rate():
     assert WarmupCosine(0.0)(0, 10) == 1
 

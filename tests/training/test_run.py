@@ -151,7 +151,7 @@ def test_held_out_digits_judge_the_averaged_weights(make_data, make_model, make_
 
 def test_the_learning_rate_falls_as_the_schedule_says(make_data, make_model, make_recipe, notes):
     run(make_model(), make_data(), make_recipe(lr=0.1, epochs=3, schedule=StepDecay(10, 0.5)), 1, notes)
-    assert notes.numbers["train/learning_rate"] == pytest.approx({10: 0.05, 20: 0.025, 30: 0.0125})
+    assert notes.numbers["train/learning_rate"] == pytest.approx({10: 0.1, 20: 0.05, 30: 0.025})
 
 
 def test_a_long_run_draws_some_ten_pictures_and_one_at_its_end(make_data, make_model, make_recipe, notes):
