@@ -138,7 +138,9 @@ def finish_up(folder: Path) -> None:
 
 def _joined(before: str | None, now: str | None) -> str | None:
     """What a run was done with, if part of it was done with something else."""
-    return now if before is None or now is None or before.endswith(now) else f"{before}, then {now}"
+    if before is None or now is None:
+        return now
+    return before if before.endswith(now) else f"{before}, then {now}"
 
 
 def _choices(cfg: DictConfig) -> Choices:

@@ -1,7 +1,6 @@
 """Run folders: one config each."""
 
 import json
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -13,7 +12,6 @@ from stn_bench.cli.run_folder import (
     fingerprint,
     is_finished,
     remove_if_empty,
-    write_text,
 )
 
 CONFIG = {
@@ -127,20 +125,6 @@ def test_claiming_sweeps_up_what_died_half_written_and_nothing_else(folder):
         (folder / name).touch()
     claim(folder, CONFIG)
     assert {path.name for path in folder.iterdir()} == {"config.yaml", "result.json", ".lock", "notes.tmp"}
-
-
-def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "config.yaml"
-    write_text(path, "old")
-    monkeypatch.setattr(Path, "replace", lambda self, target: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        write_text(path, "new")
-    assert path.read_text() == "old"
-
-
-def test_writing_leaves_nothing_but_the_file(tmp_path):
-    write_text(tmp_path / "config.yaml", "text")
-    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_empty_folders_are_removed_up_to_the_root(tmp_path):
