@@ -70,7 +70,10 @@ def _trusted(place: str, target: Any, trusted: Sequence[str]) -> Callable[..., A
         )
     # a name below a trusted package can still be somebody else's module that it imports: follow it to its home
     parts = target.split(".")
-    found: Any = importlib.import_module(parts[0])
+    try:
+        found: Any = importlib.import_module(parts[0])
+    except ModuleNotFoundError:
+        raise ConfigError(f"{place}._target_={target}: there is no package {parts[0]!r} here") from None
     for depth, part in enumerate(parts[1:], 2):
         if not hasattr(found, part):
             try:

@@ -30,7 +30,7 @@ class Parts(NamedTuple):
         keep_freed_memory()
         compute_exactly()
         device = choose_device(cfg.device)
-        if device.index is not None:
+        if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are of the current one
         intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
         torch.manual_seed(cfg.seed)
@@ -51,7 +51,7 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device={name} is not known: use auto, cpu or cuda")
+        raise ConfigError(f"device={name} is not known: use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={name}, but torch {torch.__version__} sees no GPU here: use device=cpu or auto")
     if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):

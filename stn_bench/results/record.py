@@ -102,7 +102,7 @@ def read_record(path: Path | str) -> RunRecord:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # malformed JSON and malformed UTF-8 alike
+    except (ValueError, RecursionError) as error:  # malformed JSON, malformed UTF-8, nested to make readers stumble
         raise TornRecordError(f"{path} is not whole JSON ({error}): delete it and start the run again") from error
     if not isinstance(content, dict) or "schema" not in content:
         raise RecordError(f"{path} is not a run record, it states no schema: move it out of the runs folder")

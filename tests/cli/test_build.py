@@ -78,6 +78,11 @@ def test_a_package_is_trusted_by_its_whole_name():
         build(fraction, "x", trusted=["fraction"])
 
 
+def test_a_trusted_package_that_is_not_installed_is_told():
+    with pytest.raises(ConfigError, match=r"^x\._target_=foo_bar\.Baz: there is no package 'foo_bar' here$"):
+        build(node(_target_="foo_bar.Baz"), "x", trusted=["foo_bar"])
+
+
 def test_what_a_trusted_module_imports_is_not_trusted():
     with pytest.raises(ConfigError, match=r"_target_=fractions.math.sqrt is not built: it belongs to math, not to "):
         build(node(_target_="fractions.math.sqrt", _args_=[4]), "x", trusted=["fractions"])

@@ -8,7 +8,7 @@ import torch
 
 from stn_bench.cli import provenance
 from stn_bench.cli.build import ConfigError
-from stn_bench.cli.parts import choose_device, describe
+from stn_bench.cli.parts import Parts, choose_device, describe
 from stn_bench.cli.provenance import git_commit
 
 
@@ -27,9 +27,13 @@ def test_one_of_several_gpus_can_be_named(monkeypatch):
         choose_device("cuda:2")
 
 
+def test_a_cpu_with_a_number_is_a_cpu(compose_config):
+    assert Parts.of(compose_config("model=fcn", "device=cpu:0")).device.type == "cpu"
+
+
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "meta", ""])
 def test_an_unknown_device_is_refused_by_name(name):
-    with pytest.raises(ConfigError, match=f"^device={name} is not known: use auto, cpu or cuda$"):
+    with pytest.raises(ConfigError, match=f"^device={name} is not known: use auto, cpu, cuda or cuda:N$"):
         choose_device(name)
 
 

@@ -52,6 +52,11 @@ def write_array(path, array):
         np.save(file, array, allow_pickle=True)
 
 
+def change(content, place):
+    """Another byte in one place."""
+    return content[:place] + b"\x63" + content[place + 1 :]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -62,8 +67,9 @@ def write_array(path, array):
         lambda path: write_array(path, WRONG),
         lambda path: write_array(path, np.array([{"an": "object"}])),
         lambda path: (path.unlink(), path.mkdir()),
+        lambda path: path.write_bytes(change(path.read_bytes(), path.read_bytes().index(b"PK\x01\x02") + 10)),
     ],
-    ids=["empty", "text", "cut", "overwritten", "array", "pickle", "folder"],
+    ids=["empty", "text", "cut", "overwritten", "array", "pickle", "folder", "method"],
 )
 def test_a_damaged_file_is_told(leave_run, damage):
     run = leave_run(WRONG)

@@ -75,6 +75,12 @@ def test_counts_that_contradict_the_error_rate_are_refused(make_record, wrong):
         type(correct)(**{name: getattr(correct, name) for name in correct.__dataclass_fields__} | wrong)
 
 
+def test_json_that_is_nested_beyond_reading_is_refused_by_name(written):
+    written.write_text("[" * 100_000)
+    with pytest.raises(RecordError, match=r"result\.json is not whole JSON"):
+        read_record(written)
+
+
 def test_a_field_of_the_wrong_type_is_refused_before_it_is_written(tmp_path, make_record):
     with pytest.raises(RecordError, match="seed = '3'"):
         write_record(tmp_path, make_record(seed="3"))
