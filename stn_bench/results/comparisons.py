@@ -73,18 +73,23 @@ def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> C
     if not seeds:
         return compared
     errors, others = ([of[seed].error for seed in seeds] for of in (ours, theirs))
-    difference = mean(others) - mean(errors)
+    difference = _difference(ours, theirs, seeds)
     gap = None if bound is None or bound.mean is None else mean(others) - bound.mean
     tested, over_images = _over_images(better, than, [(ours[seed], theirs[seed]) for seed in seeds], reader)
     return replace(
         compared,
         difference=difference,
         tested=tested,
-        tested_difference=mean([theirs[seed].error - ours[seed].error for seed in tested]) if tested else None,
+        tested_difference=_difference(ours, theirs, tested) if tested else None,
         over_images=over_images,
         over_seeds=paired_t(errors, others),
         gap_closed=difference / gap if gap is not None and gap > 0 else None,
     )
+
+
+def _difference(ours: Mapping[int, RunRecord], theirs: Mapping[int, RunRecord], seeds: Sequence[int]) -> float:
+    """The mean error of their runs of these seeds, minus that of ours."""
+    return mean([theirs[seed].error for seed in seeds]) - mean([ours[seed].error for seed in seeds])
 
 
 def _over_images(

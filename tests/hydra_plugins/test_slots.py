@@ -82,9 +82,11 @@ def test_no_place_for_any_job_is_refused(machine, jobs, per_gpu, name):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity here")
-def test_cores_that_this_process_may_not_use_do_not_count(monkeypatch):
+@pytest.mark.parametrize(("quota", "cores"), [(sys.maxsize, 3), (4, 3), (2, 2)])
+def test_cores_that_this_process_may_not_use_do_not_count(monkeypatch, quota, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
-    assert usable_cores() == 3
+    monkeypatch.setattr(module, "_quota", lambda file: quota)  # this machine may have one
+    assert usable_cores() == cores
 
 
 @pytest.mark.parametrize(
