@@ -258,7 +258,7 @@ REFUSED = {
     "trusted",
     ("+recipe.foo=1",): "recipe cannot be built: Recipe.__init__() got an unexpected keyword argument 'foo'",
     ("foo",): "'foo' is not of the form key=value",
-    ("device=tpu",): "device=tpu is not known: use auto, cpu or cuda",
+    ("device=tpu",): "device=tpu is not known: use auto, cpu, cuda or cuda:N",
     (
         "recipe.epochs=3",
     ): "recipe cannot be built: a recipe lasts so many epochs or so many steps, found recipe.epochs=3 "
