@@ -24,10 +24,18 @@ def differences(runs: Sequence[RunRecord]) -> list[str]:
 
 def recipes_of(runs: Sequence[RunRecord]) -> str:
     """A remark that names the keys in which the recipes of a row's runs, one of each column, differ, or nothing."""
-    settings = [_settings(run) for run in runs]
-    ours = [{key: one[key] for key in one if key == "precision" or key.startswith("recipe.")} for one in settings]
-    named = _named(_differing(ours))
+    named = _named(_differing([_part(run, "precision", "recipe.") for run in runs]))
     return f"the columns were not trained by one recipe, though it has one name: {named}." if named else ""
+
+
+def data_of(runs: Sequence[RunRecord]) -> str:
+    """A remark that names the keys in which the data of a column's runs, one of each row, differ, or nothing."""
+    named = _named(_differing([_part(run, "data") for run in runs]))
+    return f"the rows were not run on one data, though it has one name: {named}." if named else ""
+
+
+def _part(run: RunRecord, *beginnings: str) -> dict[str, str]:
+    return {key: value for key, value in _settings(run).items() if key.startswith(beginnings)}
 
 
 def _differing(settings: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:

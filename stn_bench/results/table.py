@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stn_bench.errors import UserError
-from stn_bench.results.agreement import differences, listed, recipes_of
+from stn_bench.results.agreement import data_of, differences, listed, recipes_of
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
 from stn_bench.results.statistics import mean, sample_sd
@@ -90,7 +90,8 @@ def build_table(
     Runs with a tag count only where that tag is asked for, here or by a row for itself. Recipes are never mixed:
     without `recipe` the runs of `fast` are taken if there are any, and a note names the others. A seed counts once per
     cell. Runs of one cell whose configs differ in more than the seed are noted by the keys that differ; so are rows
-    that were not trained by one recipe, since a recipe may change under its name.
+    that were not trained by one recipe and columns whose rows were not run on one data, since both may change under
+    their names.
     Raises `TagOfRow` for a tag that a row has for itself.
     """
     matches = [row.match_in(column) for row in spec.rows for column in spec.columns]
@@ -117,6 +118,12 @@ def build_table(
         if remark := recipes_of([cell.runs[0] for cell in cells if cell.runs]):
             remarks.setdefault(remark, []).append(row.name)
         rows.append(tuple(cells))
+    for index, column in enumerate(spec.columns):
+        alike: dict[Any, list[RunRecord]] = {}  # a row's own tag says that it is another task
+        for cell in (row[index] for row in rows):
+            alike.setdefault((cell.choices["data"], cell.choices["tag"]), []).extend(cell.runs[:1])
+        for remark in filter(None, map(data_of, alike.values())):
+            remarks.setdefault(remark, []).append(column.label)
     notes += [f"{listed(list(dict.fromkeys(places)), 3)}: {remark}" for remark, places in remarks.items()]
     return Table(spec, recipe, tag, tuple(rows), tuple(notes))
 

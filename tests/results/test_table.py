@@ -156,6 +156,18 @@ def test_a_row_whose_columns_were_trained_by_two_recipes_of_one_name_is_noted(ma
     )
 
 
+def test_a_column_whose_rows_were_run_on_two_data_of_one_name_is_noted_but_for_rows_of_a_tag_of_their_own(make_record):
+    spec = parse_spec(files("stn_bench.configs").joinpath("table/distorted_mnist.yaml").read_text(), "distorted_mnist")
+    runs = [
+        make_record(model, data="r", tag=tag, config={"data": {"undone": undone}})
+        for model, tag, undone in (("cnn", None, False), ("fcn", None, True), ("cnn", "oracle", True))
+    ]
+    assert build_table(spec, runs).notes[1:] == (
+        "R: the rows were not run on one data, though it has one name: `data.undone` (True, False).",
+    )
+    assert build_table(spec, [runs[0], runs[2]]).notes[1:] == ()
+
+
 def test_the_precision_that_was_used_counts_and_not_the_one_that_was_asked_for(spec, make_record):
     asked = [{"recipe": {"precision": word}} for word in ("auto", "bf16", "auto")]
     runs = [make_record(seed=i, config=config, precision="bf16") for i, config in enumerate(asked)]
