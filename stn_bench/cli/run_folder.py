@@ -38,11 +38,12 @@ def read_config(path: Path) -> Any:
     """The config that claims a folder. Raises FolderDamaged where there is none in the file."""
     try:
         found: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+        json.dumps(found)
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError, OSError) as error:
         found, why = None, str(error).splitlines()[0]
     else:
-        why = "it holds no config"
-    if not isinstance(found, dict) or not found:
+        why = "it holds no config of a run"
+    if not (isinstance(found, dict) and all(isinstance(found.get(part), dict) for part in ("data", "model", "recipe"))):
         raise FolderDamaged(
             f"{path} cannot be read ({why}), so nobody knows whose run the folder holds: delete the file if it is "
             "this one, which then goes on from its last checkpoint, or delete the folder to start over"

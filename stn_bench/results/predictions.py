@@ -66,8 +66,12 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 
     try:
         with path.open("rb") as file, np.load(file) as arrays:  # NumPy leaves a damaged file open that it opened
-            return {name: arrays[name] for name in ("predictions", "labels") if name in arrays}
+            found = {name: arrays[name] for name in ("predictions", "labels") if name in arrays}
     except FileNotFoundError:
         return {}
     except Exception as error:  # a flipped bit can make zipfile, zlib, tokenize and NumPy raise a dozen kinds
         raise PredictionsError(f"{path.name} cannot be read") from error
+    for name, array in found.items():
+        if array.dtype.kind not in "iu":
+            raise PredictionsError(f"{path.name} holds {name} of type {array.dtype}, not numbers of classes")
+    return found

@@ -169,7 +169,9 @@ def _fits(value: Any, kind: Any) -> bool:
     if origin is dict:
         return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
     if kind in (int, float):  # bool is an int to Python, not to us
-        return isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return -(2**63) <= value < 2**63
+        return kind is float and isinstance(value, float)
     return kind is Any or isinstance(value, kind)
 
 

@@ -16,12 +16,19 @@ from stn_bench.cli.run_folder import (
 
 CONFIG = {
     "data": {"_target_": "d", "folder": None, "sizes": [28, 28]},
+    "model": {"_target_": "m"},
     "recipe": {"steps": 20, "optimiser": {"lr": 0.001, "betas": (0.9, 0.999)}},
     "seed": 1,
     "device": "auto",
     "output": "outputs/runs",
     "trusted": [],
 }
+
+
+DAMAGED = [
+    *(f"data: {value}\nmodel: {{}}\nrecipe: {{}}" for value in ("5", "null", "[1]", "&a [*a]", "{x: !!binary aGk=}")),
+    "data: {}\nrecipe: {}",
+]
 
 
 def changed(**keys):
@@ -106,7 +113,7 @@ def test_where_and_how_a_run_is_done_makes_no_difference(folder, keys):
     assert is_finished(folder, changed(**keys)) is True
 
 
-@pytest.mark.parametrize("text", ["", "recipe: [", "- a", "\x00", "data: {", "7"], ids=repr)
+@pytest.mark.parametrize("text", ["", "recipe: [", "- a", "\x00", "data: {", "7", *DAMAGED], ids=repr)
 def test_a_torn_config_is_refused_with_what_to_do(folder, text):
     (folder / "config.yaml").write_text(text)
     with pytest.raises(FolderDamaged, match=rf"^{folder}/config.yaml cannot be read .* delete the file if it is this"):

@@ -84,6 +84,10 @@ def test_predictions_that_contradict_the_record_are_refused(leave_run):
     np.savez_compressed(run.folder / "predictions.npz", predictions=labels, labels=labels)
     with pytest.raises(PredictionsError, match="0 predictions are wrong, but the record says 7"):
         wrong_predictions(run)
+    pairs = np.zeros(50, dtype=[("a", int), ("b", int)])
+    np.savez_compressed(run.folder / "predictions.npz", predictions=pairs, labels=labels)
+    with pytest.raises(PredictionsError, match=r"predictions.npz holds predictions of type .*, not numbers of classes"):
+        wrong_predictions(run)
     np.savez_compressed(run.folder / "predictions.npz", predictions=labels[:49], labels=labels)
     with pytest.raises(PredictionsError, match="49 predictions and 50 labels for the 50 images of the record"):
         wrong_predictions(run)

@@ -107,6 +107,7 @@ def test_a_file_of_something_else_is_refused_by_name(written, text):
         ({"accuracy": 0.9}, "has the unknown accuracy"),
         ({"seed": True}, "has seed = True"),
         ({"seed": 1.5}, "has seed = 1.5"),
+        ({"error": 10**400}, "has error = 1000"),
         ({"seconds": "1"}, "has seconds = '1'"),
         ({"git_commit": 7}, "has git_commit = 7"),
         ({"evaluated_on": "train"}, "has evaluated_on = 'train'"),
