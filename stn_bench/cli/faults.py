@@ -9,6 +9,7 @@ from pathlib import Path
 from stn_bench.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -17,7 +18,7 @@ class MachineFault(UserError):
 
 
 def of_system(error: OSError, folder: Path | str | None = None) -> str | None:
-    """A sentence for a full disk or for a folder that cannot be written to; None for other errors."""
+    """A sentence for a full disk or for a folder that cannot be made or written to; None for other errors."""
     place = error.filename or folder or "the output folder"
     if error.errno in FULL:
         free = ""
@@ -27,10 +28,12 @@ def of_system(error: OSError, folder: Path | str | None = None) -> str | None:
             f"{place} cannot be written: {error.strerror}{free}; make room, then type the same command again to go on "
             "from the last checkpoint"
         )
+    ours = folder is None or Path(folder).absolute() in (Path(place).absolute(), *Path(place).absolute().parents)
+    other = "choose another with output=DIR" if ours else "choose another"
     if error.errno in FORBIDDEN:
-        ours = folder is None or Path(folder).absolute() in (Path(place).absolute(), *Path(place).absolute().parents)
-        other = "choose another with output=DIR" if ours else "choose another"
         return f"{place} cannot be written: {error.strerror}; make its folder writable, or {other}"
+    if error.errno in NO_FOLDER:
+        return f"{place} cannot be made, as it or a part of its path is a file, not a folder: {other}"
     return None
 
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stn_bench.cli.attempt import Attempt
 from stn_bench.cli.build import ConfigError
+from stn_bench.cli.chosen import chosen
 from stn_bench.cli.faults import explained
 from stn_bench.cli.finished import result_words, skip
 from stn_bench.cli.outcome import write_arrays
@@ -24,7 +25,7 @@ from stn_bench.cli.provenance import git_commit
 from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release, remove_stale
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
-from stn_bench.results.record import Choices, RunRecord, write_record
+from stn_bench.results.record import RunRecord, write_record
 from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.status import read_status
 from stn_bench.schema import TrainConfig
@@ -49,14 +50,15 @@ def train(cfg: DictConfig) -> str:
         raise ConfigError(f"seed={cfg.seed} is out of range: give 0 to 2^63 - 1")
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    batch_size = OmegaConf.select(cfg, "recipe.batch_size")
     check_free(folder)
-    with explained(folder, cfg.recipe.batch_size):
+    with explained(folder, batch_size):
         # a config that cannot be built leaves no trace; what befalls a run that was begun goes into its status
         parts = None if is_claimed(folder) else Parts.of(cfg)
         with owned(folder):
             if skipped := skip(cfg):  # finished by another process since we looked
                 return skipped
-            with Attempt(folder) as attempt, explained(folder, cfg.recipe.batch_size):
+            with Attempt(folder) as attempt, explained(folder, batch_size):
                 record = _run(cfg, config, folder, parts or Parts.of(cfg), attempt)
     words = result_words(record)
     _say(f"{words}, {record.seconds:.0f} s, {record.images_per_second:,.0f} images/s")
@@ -99,7 +101,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
                 raise
         write_arrays(folder, outcome)
         record = RunRecord(
-            choices=_choices(cfg),
+            choices=chosen(cfg),
             seed=cfg.seed,
             evaluated_on=data.evaluated_on,
             error=outcome.evaluation.error,
@@ -141,17 +143,6 @@ def _joined(before: str | None, now: str | None) -> str | None:
     if before is None or now is None:
         return now
     return before if before.endswith(now) else f"{before}, then {now}"
-
-
-def _choices(cfg: DictConfig) -> Choices:
-    chosen = HydraConfig.get().runtime.choices
-    return Choices(
-        data=chosen["data"],
-        model=chosen["model"],
-        transform=chosen.get("transform"),
-        recipe=chosen["recipe"],
-        tag=cfg.tag,
-    )
 
 
 def _say(text: str) -> None:

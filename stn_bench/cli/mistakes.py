@@ -27,7 +27,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         # an output folder that cannot be made, say
         return of_system(error) or str(error) if isinstance(error, OSError) else None
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} is not of the form key=value"
+        return _unreadable(str(error.override))
     overrides = OverridesParser.create().parse_overrides(_overrides(arguments))
     for wrong in (_wrong_choice, _wrong_key):  # which keys there are depends on choices that exist
         for override in overrides:
@@ -39,6 +39,14 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             a_list = "" if key in GROUPS else f", or write {key}=[...] for a list"
             return f"{key}={','.join(_values(override))} names several values: add -m for a run of each{a_list}"
     return _first_line(error)
+
+
+def _unreadable(override: str) -> str:
+    key, sign, value = override.partition("=")
+    if not sign:
+        return f"{override!r} is not of the form key=value"
+    quoted = f""", as in "{key}='{value}'\"""" if not {"'", '"'} & set(value) else ""
+    return f"{override!r} cannot be read: brackets are not closed in pairs, or signs need quotes of their own{quoted}"
 
 
 def _is_about_a_choice(error: Exception) -> bool:

@@ -51,12 +51,14 @@ def _job(cfg: "DictConfig") -> str:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from stn_bench.cli.chosen import chosen
     from stn_bench.cli.finished import skip
     from stn_bench.cli.ownership import RunInProgress
     from stn_bench.cli.run_folder import remove_if_empty
     from stn_bench.errors import UserError
 
     try:
+        chosen(cfg)
         return skip(cfg) or _train(cfg)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, RunInProgress) and HydraConfig.get().mode == RunMode.MULTIRUN:

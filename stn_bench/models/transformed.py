@@ -26,7 +26,8 @@ class TransformedClassifier(nn.Module):
         output_size: pixels on a side of what the transformer makes of such images; as many as they have if None.
         parameters_budget: for localiser, regression and classifier together.
         kernel, padding: how the transformer reads its input.
-    Raises ValueError where the budget is too small, or `classifier` comes with another one.
+    Raises ValueError where `localiser` or `classifier` cannot be called, where the budget is too small, or where
+    `classifier` comes with another one.
     """
 
     def __init__(
@@ -43,6 +44,9 @@ class TransformedClassifier(nn.Module):
         padding: Padding = "zeros",
     ) -> None:
         super().__init__()
+        for name, made in (("localiser", localiser), ("classifier", classifier)):
+            if not callable(made):
+                raise ValueError(f"{name}={made!r} makes no network: name one in its _target_")
         network = localiser(image_shape=image_shape)
         features: int = network.features  # type: ignore[assignment]
         channels, height, width = image_shape

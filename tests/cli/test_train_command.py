@@ -258,6 +258,14 @@ REFUSED = {
     "trusted",
     ("+recipe.foo=1",): "recipe cannot be built: Recipe.__init__() got an unexpected keyword argument 'foo'",
     ("foo",): "'foo' is not of the form key=value",
+    ("tag=ü",): """'tag=ü' cannot be read: brackets are not closed in pairs, or signs need quotes of their own, """
+    """as in "tag='ü'\"""",
+    ("trusted=[a",): "'trusted=[a' cannot be read: brackets are not closed in pairs, or signs need quotes",
+    ("data=[none,r]",): "data=[...] merges several choices into one: give data=NAME, or data=NAME,NAME with -m for a",
+    ("model=fcn_stn", "transform=[affine,tps]"): "transform=[...] merges several choices into one: give transform=NAME",
+    ("model=fcn_stn", "model.localiser=null"): "model cannot be built: localiser=None makes no network: name one in",
+    ("output=/dev/null",): "/dev/null/r/fcn-plain/smoke/seed1 cannot be made, as it or a part of its path is a file, "
+    "not a folder: choose another with output=DIR",
     ("device=tpu",): "device=tpu is not known: use auto, cpu, cuda or cuda:N",
     (
         "recipe.epochs=3",
