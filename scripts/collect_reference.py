@@ -97,14 +97,12 @@ def totals(reference: Path) -> str:
         [sweep, seed, f"{len(runs)} of {cells[sweep]}", _hours(sum(run.seconds for run in runs)), _on_cores(runs)]
         for (sweep, seed), runs in sorted(groups.items(), key=lambda group: (list(cells).index(group[0][0]), group[0]))
     ]
-    versions = sorted({f"{name} {version}" for run in records for name, version in run.versions.items()})
+    versions = [(name, version) for run in records for name, version in run.versions.items()]
     facts = {
-        "Devices": sorted({run.device for run in records}),
-        "Precision": sorted({run.precision for run in records}),
-        "Versions": versions,
-        "Commits": sorted(
-            {commit[:7] for run in records for commit in (run.git_commit or "").split(", then ") if commit}
-        ),
+        "Devices": sorted({device for run in records for device in _each(run.device)}),
+        "Precision": sorted({precision for run in records for precision in _each(run.precision)}),
+        "Versions": sorted({f"{name} {version}" for name, joined in versions for version in _each(joined)}),
+        "Commits": sorted({commit[:7] for run in records for commit in _each(run.git_commit or "") if commit}),
     }
     return "\n".join(
         [
@@ -125,10 +123,18 @@ def _spec() -> TableSpec:
 
 def _on_cores(runs: Sequence[RunRecord]) -> str:
     """The time of runs side by side; a run on a GPU says nothing of cores."""
-    threads = [re.match(r"CPU, (\d+) thread", run.device) for run in runs]
-    if not all(threads):
-        return "-"
-    return _hours(sum(run.seconds * int(found[1]) for run, found in zip(runs, threads, strict=True) if found) / CORES)
+    seconds = 0.0
+    for run in runs:
+        threads = [re.match(r"CPU, (\d+) thread", device) for device in _each(run.device)]
+        if not all(threads):
+            return "-"
+        seconds += run.seconds * max(int(found[1]) for found in threads if found)
+    return _hours(seconds / CORES)
+
+
+def _each(joined: str) -> list[str]:
+    """What a run was done with, one by one."""
+    return joined.split(", then ")
 
 
 def _hours(seconds: float) -> str:

@@ -3,10 +3,8 @@
 import dataclasses
 import datetime
 import os
-import platform
 import sys
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from stn_bench.cli.finished import result_words, skip
 from stn_bench.cli.outcome import write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
 from stn_bench.cli.parts import Parts, describe
-from stn_bench.cli.provenance import git_commit
+from stn_bench.cli.provenance import git_commit, joined, versions
 from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release, remove_stale
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
@@ -78,13 +76,13 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
         f"{folder}\n{parameter_count(model):,} parameters{width}, {data.train_count:,} training digits, "
         f"{steps:,} steps in {precision} on {describe(device)}" + (f", going on after step {done:,}" if saved else "")
     )
-    commit = git_commit()  # now: somebody may commit meanwhile
-    about: dict[str, Any] = {"precision": precision, "git_commit": commit}
+    # now, not at its end: somebody may commit meanwhile
+    about: dict[str, Any] = {"precision": precision, "device": describe(device), "git_commit": git_commit()}
+    about |= versions()
     if saved:
-        before = {name: saved.get(name) for name in about}
-        about = {name: _joined(before[name], value) for name, value in about.items()}
-        if about["precision"] not in (precision, before["precision"]):
-            words = f"its first steps were in {before['precision']}"
+        about = joined(saved, about)
+        if about["precision"] not in (precision, saved.get("precision")):
+            words = f"its first steps were in {saved['precision']}"
             _say(f"{words}: with recipe.precision=bf16 or fp32 all machines do the same")
     if precision == "bf16" and not multiplies_bfloat16(device):
         _say("bf16 is emulated here, a hundred times slower than fp32: recipe.precision=auto takes the faster")
@@ -114,11 +112,10 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
             seconds=outcome.seconds,
             images_per_second=outcome.images_seen / outcome.seconds,
             parameters=parameter_count(model),
-            device=describe(device),
+            device=about["device"],
             precision=about["precision"],
             config=config,
-            versions={name: version(name) for name in ("stn-bench", "torch", "numpy", "hydra-core")}
-            | {"python": platform.python_version()},
+            versions={name: about[name] for name in versions()},
             git_commit=about["git_commit"],
             data_sha256=data.sha256,
             warp=dict(outcome.evaluation.warp),
@@ -136,13 +133,6 @@ def finish_up(folder: Path) -> None:
         with suppress(RunInProgress), owned(folder), Attempt(folder):
             remove_stale(folder)
             Checkpoints(folder, "").remove()
-
-
-def _joined(before: str | None, now: str | None) -> str | None:
-    """What a run was done with, if part of it was done with something else."""
-    if before is None or now is None:
-        return now
-    return before if before.endswith(now) else f"{before}, then {now}"
 
 
 def _say(text: str) -> None:

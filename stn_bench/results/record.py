@@ -56,8 +56,8 @@ class RunRecord:
     seconds: float  # of training
     images_per_second: float
     parameters: int  # trainable ones
-    device: str  # in words, e.g. "NVIDIA H100" or "CPU, 2 threads"
-    precision: str  # as the commit: "A, then B" for a run that went on with another
+    device: str  # in words, e.g. "NVIDIA H100" or "CPU, 2 threads"; "A, then B" for a run that went on with another,
+    precision: str  # as here, in versions and in git_commit
     config: dict[str, Any]  # the full resolved config
     versions: dict[str, Any]
     git_commit: str | None

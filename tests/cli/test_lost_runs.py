@@ -124,14 +124,19 @@ def test_a_run_that_goes_on_in_another_precision_says_so_and_so_does_its_record(
     assert json.loads((FOLDER / "result.json").read_text())["precision"] == "bf16, then fp32"
 
 
-def test_a_record_names_the_commits_that_trained_the_run(stn_train, stop, monkeypatch):
-    commits = ["one", "two", "two"]
+def test_a_record_names_the_commits_the_devices_and_the_libraries_that_trained_the_run(stn_train, stop, monkeypatch):
+    commits, devices, torches = ["one", "two", "two"], ["CPU, 1 thread"] * 4 + ["GPU"] * 2, ["12.4", "12.4", "2.4"]
     monkeypatch.setattr("stn_bench.cli.job.git_commit", lambda: commits.pop(0))
+    monkeypatch.setattr("stn_bench.cli.job.describe", lambda device: devices.pop(0))  # to say it, and for the record
+    monkeypatch.setattr("stn_bench.cli.job.versions", lambda: {"torch": torches.pop(0) if torches else "2.4"})
     for step in (7, 12):
         stop(step, KeyboardInterrupt)
         stn_train(*WORDS)
     assert stn_train(*WORDS).code == 0
-    assert json.loads((FOLDER / "result.json").read_text())["git_commit"] == "one, then two"
+    record = json.loads((FOLDER / "result.json").read_text())
+    assert record["git_commit"] == "one, then two"
+    assert record["device"] == "CPU, 1 thread, then GPU"
+    assert record["versions"] == {"torch": "12.4, then 2.4"}
 
 
 def test_a_full_disk_does_not_hide_the_signal_that_ended_a_run(tmp_path, monkeypatch):

@@ -158,7 +158,7 @@ def test_a_folder_collected_into_itself_gets_the_same_files_again(leave_run, col
 def test_the_total_is_told_by_seed_and_for_runs_side_by_side(leave_run, collect):
     for seed, seconds in ((1, 3600.0), (2, 5400.0)):
         leave_run(seed=seed, seconds=seconds)
-    leave_run(seed=2, tag="oracle", device="CPU, 2 threads (x86_64)", seconds=600.0)
+    leave_run(seed=2, tag="oracle", device="CPU, 1 thread (x86_64), then CPU, 2 threads (x86_64)", seconds=600.0)
     leave_run(seed=3, tag="oracle", device="NVIDIA H100")
     lines = (collect() / "totals.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
