@@ -388,6 +388,7 @@ def test_points_are_float32_where_the_whole_network_is_in_half_precision(kind, d
     assert transformer(before).dtype == dtype
 
 
+@pytest.mark.skipif(torch.__version__ < "2.12", reason="torch's own sampling has no second derivative before 2.12")
 @every_transform
 def test_its_gradients_have_gradients(kind):
     torch.manual_seed(3)

@@ -217,7 +217,7 @@ class Unaware:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_job_that_is_just_being_started_is_told_to_stop_too(number, capsys):
     def start(index, slot):
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)  # to this thread: it is there when this returns
         return Unaware()
 
     results = _pool.run_all(["first", "second"], start, [{}])

@@ -1,6 +1,5 @@
 """Signals are noted, answered where it is asked for, and everything is put back."""
 
-import os
 import signal
 import threading
 
@@ -23,7 +22,7 @@ def usual_signals():
 
 
 def send(number):
-    os.kill(os.getpid(), number)
+    signal.raise_signal(number)  # to this thread: it is there when this returns
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140)])
