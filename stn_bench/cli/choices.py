@@ -1,8 +1,12 @@
 """What the config tree offers: the choices of each group and the line that explains each. Free of hydra and torch."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
 
 GROUPS = {
     "model": "what looks",
@@ -15,14 +19,34 @@ GROUPS = {
 """The groups a command line chooses from, and what each answers."""
 
 
-def choices(group: str) -> dict[str, str]:
-    """The choices of a group by name, each with the first comment line of its file."""
-    listed = {}
-    for file in files("stn_bench.configs").joinpath(group).iterdir():
-        name = file.name.removesuffix(".yaml")
-        if name != file.name and not name.startswith("_"):
-            listed[name] = _first_comment(file.read_text())
+def own_trees(arguments: Sequence[str]) -> list[str]:
+    """The config trees that a command line adds to the package's: file://FOLDER or pkg://PACKAGE, as Hydra has it."""
+    found = []
+    for word, after in pairwise([*arguments, ""]):
+        option, _, folder = word.partition("=")
+        if option in ("--config-dir", "-cd"):
+            found.append(f"file://{Path(folder or after).absolute()}")
+        elif option == "hydra.searchpath":
+            found += re.findall(r"(?:file|pkg)://[^],'\"]+", folder)
+    return found
+
+
+def choices(group: str, trees: Iterable[str] = ()) -> dict[str, str]:
+    """The choices of a group by name, each with the first comment line of its file; `trees` are one's own."""
+    listed: dict[str, str] = {}
+    for tree in ("pkg://stn_bench.configs", *trees):
+        for name, text in _texts(tree, group):
+            listed.setdefault(name, _first_comment(text))
     return dict(sorted(listed.items()))
+
+
+def _texts(tree: str, group: str) -> Iterator[tuple[str, str]]:
+    kind, _, place = tree.partition("://")
+    with suppress(OSError, ModuleNotFoundError, UnicodeDecodeError):  # one's own: Hydra says what is wrong with it
+        for file in (files(place) if kind == "pkg" else Path(place)).joinpath(group).iterdir():
+            name = file.name.removesuffix(".yaml")
+            if name != file.name and not name.startswith("_"):
+                yield name, file.read_text(encoding="utf-8")
 
 
 def suggestion(word: str, known: Iterable[str], before: str = "") -> str:

@@ -1,6 +1,8 @@
 """The help page of stn-train, made from the first comment line of each config. Free of hydra and torch."""
 
-from stn_bench.cli.choices import GROUPS, choices
+from collections.abc import Sequence
+
+from stn_bench.cli.choices import GROUPS, choices, own_trees
 
 INTRODUCTION = """\
 stn-train: train spatial transformer networks and their baselines, one cell or a whole table.
@@ -18,11 +20,12 @@ Examples
   stn-train data.validation=10000                    evaluate on held-out training digits, not on the test set
   stn-train recipe.epochs=5 tag=short                any key; tag= keeps the run beside the one without
   stn-train model=cnn --cfg job                      print the config, do not run
+  stn-train --config-dir conf model=mine 'trusted=[mine]'   conf/model/mine.yaml, and classes of a package of yours
   stn-table                                          ours beside the paper's, from whatever runs exist
 
 Root keys
   seed=1               of the weights, the order of the digits and their distortions
-  device=auto          auto, cpu, cuda
+  device=auto          auto, cpu, cuda, cuda:N
   tag=null             a word that keeps a variant of a run beside the run
   output=outputs/runs  folder of the run folders DATA/MODEL-TRANSFORM/RECIPE/seedN[-TAG]
   checkpoint.every_minutes=2, checkpoint.every_steps=null
@@ -34,12 +37,13 @@ Shell completion
 """
 
 
-def page() -> str:
-    """The whole page."""
+def page(arguments: Sequence[str] = ()) -> str:
+    """The whole page, with the choices of config trees that a command line adds."""
+    trees = own_trees(arguments)
     sections = [INTRODUCTION]
     for group, question in GROUPS.items():
         lines = [f"{group}=  {question}"]
-        for name, explanation in choices(group).items():
+        for name, explanation in choices(group, trees).items():
             lines.append(f"  {name:<18} {explanation.removeprefix(f'{name}: ')}")
         sections.append("\n".join(lines) + "\n")
     return "\n".join([*sections, EXAMPLES]).rstrip()

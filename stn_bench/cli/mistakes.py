@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -11,7 +12,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from stn_bench.cli.choices import GROUPS, choices, suggestion
+from stn_bench.cli.choices import GROUPS, choices, own_trees, suggestion
 from stn_bench.cli.faults import of_system
 from stn_bench.errors import UserError
 
@@ -29,9 +30,13 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))
     overrides = OverridesParser.create().parse_overrides(_overrides(arguments))
+    trees = own_trees(arguments)
+    for folder in (tree.removeprefix("file://") for tree in trees if tree.startswith("file://")):
+        if not Path(folder).is_dir():
+            return f"there is no folder {folder} of configs: name one that has model/, data/ and the like in it"
     for wrong in (_wrong_choice, _wrong_key):  # which keys there are depends on choices that exist
         for override in overrides:
-            if sentence := wrong(override, overrides):
+            if sentence := wrong(override, overrides, trees):
                 return sentence
     for override in overrides:
         if override.is_sweep_override() and not {"-m", "--multirun"} & set(arguments):
@@ -59,18 +64,18 @@ def _overrides(arguments: Sequence[str]) -> list[str]:
     return [word for word in arguments if not word.startswith("-") and ("=" in word or word.startswith("~"))]
 
 
-def _wrong_choice(override: Override, overrides: Sequence[Override]) -> str | None:
+def _wrong_choice(override: Override, overrides: Sequence[Override], trees: Sequence[str]) -> str | None:
     group = override.key_or_group
     if group not in GROUPS:
         return None
-    known = choices(group)
+    known = choices(group, trees)
     for value in _values(override):
         if value not in known:
             return (
                 f"{group}={value} does not exist{suggestion(value, known, f'{group}=')}; there are {', '.join(known)}"
             )
     model = next((_values(other)[0] for other in overrides if other.key_or_group == "model"), "cnn_stn")
-    if group == "transform" and not model.endswith("_stn"):
+    if group == "transform" and f"{model}_stn" in choices("model"):
         return (
             f"model={model} has no spatial transformer, so it takes no transform={_values(override)[0]}: "
             f"choose model={model}_stn, or leave transform out"
@@ -78,14 +83,14 @@ def _wrong_choice(override: Override, overrides: Sequence[Override]) -> str | No
     return None
 
 
-def _wrong_key(override: Override, overrides: Sequence[Override]) -> str | None:
+def _wrong_key(override: Override, overrides: Sequence[Override], trees: Sequence[str]) -> str | None:
     key = override.key_or_group
     if key in GROUPS or key.startswith("hydra"):
         return None
     groups = [f"{other.key_or_group}={_values(other)[0]}" for other in overrides if other.key_or_group in GROUPS]
     GlobalHydra.instance().clear()
     with initialize_config_module("stn_bench.configs", version_base="1.3"):
-        node: object = compose("train", overrides=groups)
+        node: object = compose("train", overrides=[*groups, f"hydra.searchpath={list(trees)}"])
     path = key.split(".")
     for depth, name in enumerate(path):
         if isinstance(node, ListConfig) and name.isdigit() and int(name) < len(node):

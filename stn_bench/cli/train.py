@@ -14,7 +14,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         from stn_bench.cli.help import page
 
-        print(page())
+        print(page(sys.argv[1:]))
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, to be put in a sentence
     import hydra

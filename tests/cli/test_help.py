@@ -24,6 +24,14 @@ def test_the_page_lists_every_choice_with_its_explanation(group):
         assert len(line[21:]) > 10
 
 
+def test_the_page_lists_the_choices_of_ones_own_configs_too(stn_train, tmp_path):
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/mine.yaml").write_text("# mine: one layer\n")
+    said = stn_train("--config-dir", str(tmp_path / "conf"), "--help").out
+    assert "\n  mine               one layer\n" in said
+    assert set(page().splitlines()) < set(said.splitlines())
+
+
 def test_the_page_fits_a_wide_terminal():
     assert max(map(len, page().splitlines())) <= 120
 

@@ -78,6 +78,33 @@ def test_a_right_word_is_not_blamed(argument):
     assert explain(UNKNOWN, [argument]) == "Could not override 'x'."
 
 
+@pytest.fixture
+def own_configs(tmp_path):
+    """A config tree beside the package's, with a model in it."""
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/mine.yaml").write_text("# mine: one layer\n_target_: mine.Net\nunits: 3\n")
+    return tmp_path / "conf"
+
+
+@pytest.mark.parametrize("words", ["--config-dir {}", "-cd {}", "--config-dir={}", "hydra.searchpath=[file://{}]"])
+def test_choices_of_ones_own_are_not_blamed_and_their_keys_are_known(own_configs, words):
+    given = ["model=mine", *words.format(own_configs).split(" ")]
+    assert explain(UNKNOWN, [*given, "model.units=4"]) == "Could not override 'x'."
+    assert explain(UNKNOWN, [*given, "transform=tps"]) == "Could not override 'x'."
+    assert explain(UNKNOWN, [*given, "model.unts=4"]).startswith(
+        "there is no key model.unts: did you mean model.units?"
+    )
+    assert explain(UNKNOWN, [*given, "data=rtz"]).startswith("data=rtz does not exist: did you mean data=rts?")
+    assert explain(UNKNOWN, ["model=mien", *given[1:]]).startswith(
+        "model=mien does not exist: did you mean model=mine?"
+    )
+
+
+def test_a_folder_of_configs_that_is_not_there_is_named(tmp_path):
+    sentence = explain(UNKNOWN, ["model=mine", "--config-dir", str(tmp_path / "nowhere")])
+    assert sentence.startswith(f"there is no folder {tmp_path / 'nowhere'} of configs")
+
+
 def test_an_item_of_a_list_is_a_key():
     assert explain(UNKNOWN, ["model=fcn_stn", "model.localiser.units.0=3"]) == "Could not override 'x'."
 
