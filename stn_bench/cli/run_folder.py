@@ -53,7 +53,10 @@ def read_config(path: Path) -> Any:
 
 def fingerprint(config: Mapping[str, Any]) -> str:
     """What two configs share that make the same run: a SHA-256, in hex, over the keys that matter."""
-    return hashlib.sha256(json.dumps(_relevant(config), sort_keys=True).encode()).hexdigest()
+    relevant = _relevant(config)
+    if relevant.get("data", {}).get("undone") is False:
+        del relevant["data"]["undone"]  # as checkpoints have it that are from before there was the key
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
 def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
@@ -105,8 +108,7 @@ def _relevant(config: Any) -> Any:
     kept = json.loads(json.dumps({key: value for key, value in config.items() if key not in IRRELEVANT}))
     data = kept.get("data", {})
     data.pop("folder", None)  # where the files lie; what is in them is verified
-    if data.get("undone") is False:
-        del data["undone"]  # which a run from before there was the key does not say
+    data.setdefault("undone", False)  # which a run from before there was the key does not say
     return kept
 
 

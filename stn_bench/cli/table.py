@@ -33,11 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         spec = _read_table(arguments.name)
-        table = build_table(spec, _read_runs(arguments.runs), recipe=arguments.recipe, tag=arguments.tag)
+        records = _read_runs(arguments.runs)
+        table = build_table(spec, records, recipe=arguments.recipe, tag=arguments.tag)
         if not any(cell.runs for cell in table.cells):
             _check_recipe(arguments.recipe)
             folders = " ".join(map(str, arguments.runs or [DEFAULT_RUNS]))
-            print(f"stn-table: no run in {folders} counts in this table; every cell is missing", file=sys.stderr)
+            held_out = sum(record.evaluated_on != "test" for record in records)
+            why = f": {held_out} of {len(records)} are of held-out digits, and it is of test digits" if held_out else ""
+            print(f"stn-table: no run in {folders} counts in this table{why}; every cell is missing", file=sys.stderr)
         if arguments.rows_with_runs:
             table = with_runs(table)
         if arguments.figure is not None:

@@ -88,7 +88,7 @@ def test_another_config_is_refused_by_the_keys_that_differ(folder, config, words
 def test_a_run_from_before_data_could_be_undone_is_one_of_data_that_is_not(folder):
     assert is_finished(folder, changed(data__undone=False)) is True
     assert fingerprint(changed(data__undone=False)) == fingerprint(CONFIG)
-    with pytest.raises(FolderTaken, match=r"data\.undone \(there None, now True\)"):
+    with pytest.raises(FolderTaken, match=r"data\.undone \(there False, now True\)"):
         is_finished(folder, changed(data__undone=True))
 
 

@@ -12,13 +12,13 @@ from stn_bench.results.record import RunRecord, write_record
 from stn_bench.results.statistics import wilson_interval
 
 
-def leave_run(root, model="cnn", transform=None, data="r", recipe="fast", tag=None, seed=1):
+def leave_run(root, model="cnn", transform=None, data="r", recipe="fast", tag=None, seed=1, evaluated_on="test"):
     folder = root / data / f"{model}-{transform or 'plain'}" / recipe / f"seed{seed}{tag or ''}"
     folder.mkdir(parents=True)
     record = RunRecord(
         choices={"data": data, "model": model, "transform": transform, "recipe": recipe, "tag": tag},
         seed=seed,
-        evaluated_on="test",
+        evaluated_on=evaluated_on,
         error=0.0131,
         errors=131,
         images=10_000,
@@ -87,6 +87,12 @@ def test_before_the_first_run_the_published_numbers_are_shown_and_stderr_says_so
     assert "| paper | 2.1 | 5.2   | 3.1 | 3.2 |" in out
     assert "stn-train sweep=distorted_mnist\n      stn-train sweep=bounds\n" in out
     assert err == "stn-table: no run in outputs/runs counts in this table; every cell is missing\n"
+
+
+def test_a_table_that_is_empty_since_all_runs_are_of_held_out_digits_says_so(tmp_path, capsys):
+    leave_run(tmp_path / "outputs/runs", evaluated_on="validation")
+    assert main([]) == 0
+    assert "counts in this table: 1 of 1 are of held-out digits, and it is of test digits;" in capsys.readouterr().err
 
 
 def test_a_folder_that_was_named_must_exist(capsys):

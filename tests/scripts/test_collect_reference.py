@@ -155,6 +155,15 @@ def test_a_folder_collected_into_itself_gets_the_same_files_again(leave_run, col
     assert {name: (reference / name).read_bytes() for name in names(reference)} == before
 
 
+def test_later_seeds_outside_the_interval_of_the_first_are_counted_and_named(leave_run, collect):
+    for seed, errors in ((1, 20), (2, 24), (3, 50)):
+        leave_run(seed=seed, errors=errors)
+    assert (
+        "- Later seeds: 1 of 2 inside the 95 % Wilson interval of their cell's first seed; outside: CNN on R, seed 3: "
+        "50.00 after 20.00"
+    ) in (collect() / "totals.md").read_text().splitlines()
+
+
 def test_the_total_is_told_by_seed_and_for_runs_side_by_side(leave_run, collect):
     for seed, seconds in ((1, 3600.0), (2, 5400.0)):
         leave_run(seed=seed, seconds=seconds)
