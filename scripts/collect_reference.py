@@ -35,7 +35,7 @@ from stn_bench.results.predictions import (
 )
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
 from stn_bench.results.spec import TableSpec, parse_spec
-from stn_bench.results.table import build_table
+from stn_bench.results.table import Cell, build_table
 
 TABLES = {
     "table.md": ["--tests"],
@@ -111,10 +111,23 @@ def totals(reference: Path) -> str:
             "",
             tabulate(body, head, "pipe", disable_numparse=True, colalign=["left"] * len(head)),
             "",
+            f"- Later seeds: {_repeated(table.distinct)}",
             *(f"- {name}: {'; '.join(found) or 'not known'}" for name, found in facts.items()),
             "",
         ]
     )
+
+
+def _repeated(cells: Sequence[Cell]) -> str:
+    """How often a later seed's error lies in the interval of the first seed of its cell, and where it does not."""
+    pairs = [(cell, cell.runs[0], run) for cell in cells for run in cell.runs[1:]]
+    outside = [
+        f"{cell.row.name} on {cell.column.label}, seed {run.seed}: {100 * run.error:.2f} after {100 * first.error:.2f}"
+        for cell, first, run in pairs
+        if not first.wilson_95[0] <= run.error <= first.wilson_95[1]
+    ]
+    words = f"{len(pairs) - len(outside)} of {len(pairs)} inside the 95 % Wilson interval of their cell's first seed"
+    return words + ("; outside: " + "; ".join(outside) if outside else "")
 
 
 def _spec() -> TableSpec:
