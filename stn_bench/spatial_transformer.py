@@ -65,7 +65,7 @@ class SpatialTransformer(nn.Module):
         self.kernel: Kernel = kernel
         self.padding: Padding = padding
         self.name = name
-        self._basis: dict[tuple[int, int, torch.device, torch.dtype], Tensor] = {}
+        self._basis: dict[tuple[int, int, torch.device, torch.dtype, Transform], Tensor] = {}
         self.reset_to_identity()
 
     def reset_to_identity(self) -> None:
@@ -115,12 +115,13 @@ class SpatialTransformer(nn.Module):
         return f"output_size={self.output_size}, kernel={self.kernel!r}, padding={self.padding!r}"
 
     def _basis_for(self, size: tuple[int, int], like: Tensor) -> Tensor:
-        key = (size[0], size[1], like.device, like.dtype)
+        key = (size[0], size[1], like.device, like.dtype, self.transform)  # which may be exchanged
         if key in self._basis:  # a constant of the output size, made once
             return self._basis[key]
         with torch.inference_mode(False):  # kept, it may serve training next
             basis = self.transform.basis(pixel_grid(*size, dtype=like.dtype, device=like.device))
-        if len(self._basis) < KEPT and not torch.compiler.is_compiling():  # whose tensors are no numbers yet
+        # not what a compiler, or a mode that fakes tensors, makes: it is no numbers yet
+        if len(self._basis) < KEPT and not torch.compiler.is_compiling() and type(basis) is Tensor:
             self._basis[key] = basis
         return basis
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stn_bench import spatial_transformer, transforms
 from stn_bench.geometry import pixel_grid, sample
@@ -401,6 +402,23 @@ def test_its_gradients_have_gradients(kind):
     names = [name for name, _ in transformer.named_parameters()]
     before = images(1, size=(4, 5)).double().requires_grad_()
     assert torch.autograd.gradgradcheck(warped, (before, *weights))
+
+
+def test_an_exchanged_transform_is_the_one_that_warps():
+    transformer = awake(flat(ThinPlateSpline(4, 4)))
+    before = images()
+    transformer(before)
+    transformer.transform = ThinPlateSpline(2, 8)  # of as many numbers
+    theta = transformer.theta(before)
+    expected = transformer.transform(theta, pixel_grid(*SIZE))
+    torch.testing.assert_close(transformer.points_of(theta, SIZE), expected, rtol=0, atol=0)
+
+
+def test_points_of_fake_tensors_leave_nothing_behind():
+    transformer = flat()
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        transformer.points_of(mode.from_tensor(torch.zeros(2, 6)), SIZE)
+    assert type(transformer(images())) is torch.Tensor
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers():

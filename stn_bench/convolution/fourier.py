@@ -120,10 +120,15 @@ def kind(dtype: torch.dtype) -> type[Separable] | type[Whole]:
     return Whole if torch.finfo(dtype).bits < 32 else Separable
 
 
-@functools.cache
-@torch.inference_mode(False)  # kept, they may serve training next
 def fourier(size: Size, kernel: int, dtype: torch.dtype, device: torch.device) -> Fourier:
     """The transforms for images of a size (H, W) and k x k kernels, from float64."""
+    plain = type(torch.empty(0, device=device)) is Tensor  # a mode that fakes tensors makes what is not to be kept
+    return (_fourier if plain else _fourier.__wrapped__)(size, kernel, dtype, device)
+
+
+@functools.cache
+@torch.inference_mode(False)  # kept, they may serve training next
+def _fourier(size: Size, kernel: int, dtype: torch.dtype, device: torch.device) -> Fourier:
     result = (size[0] - kernel + 1, size[1] - kernel + 1)
     made, like = kind(dtype), torch.empty(0, dtype=dtype, device=device)
     return Fourier(made(size, size, like), made(size, (kernel, kernel), like), made(size, result, like, inverse=True))
@@ -150,7 +155,8 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.transposed(gradient.contiguous()), None, None
+        with torch.autocast(gradient.device.type, enabled=False):  # which may be on where `backward` is called
+            return ctx.transposed(gradient.contiguous()), None, None
 
 
 def _angles(length: int, pixels: int) -> Tensor:

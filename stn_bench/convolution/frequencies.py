@@ -2,8 +2,8 @@
 
 There a convolution is a product for each frequency. For 10 x 10 pixels and a 7 x 7 kernel, of 16 outputs, that is
 4 x 52 multiplications for each pair of channels instead of 16 x 49; the Fourier transforms, of each channel alone,
-are products with constant matrices. The plain equivalent is `torch.nn.functional.conv2d`; what it gains is in
-outputs/reference/benchmark.json.
+are products with constant matrices. Rounding is that of the brightest pixel of an image, in all of it. The plain
+equivalent is `torch.nn.functional.conv2d`; what it gains is in outputs/reference/benchmark.json.
 """
 
 import math

@@ -34,7 +34,9 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
 
 def convolve_and_pool(images: Tensor, weight: Tensor, ceil_mode: bool = False) -> Tensor:
     """`max_pool(convolve(images, weight), ceil_mode)`; one-channel images go through both as patches."""
-    if images.shape[1] != 1 or images.shape[-2:] == weight.shape[-2:] or not _have_own_ways(images, weight):
+    fits = ceil_mode or all(side > weight.shape[-1] for side in images.shape[-2:])  # there is a window to pool
+    whole = images.shape[-2:] == weight.shape[-2:]
+    if images.shape[1] != 1 or whole or not fits or not _have_own_ways(images, weight):
         return max_pool(convolve(images, weight), ceil_mode)
     images, weight = _as_autocast(images, weight)
     with torch.autocast(images.device.type, enabled=False):
@@ -43,7 +45,7 @@ def convolve_and_pool(images: Tensor, weight: Tensor, ceil_mode: bool = False) -
 
 def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:
     """`torch.nn.functional.max_pool2d(images, 2, ceil_mode=ceil_mode)`: (B, C, H, W) to half of H and W."""
-    if not (_known(images) and _pixel_major(images).is_contiguous()):
+    if not (_known(images) and min(images.shape[-2:]) > 1 and _pixel_major(images).is_contiguous()):
         return functional.max_pool2d(images, 2, ceil_mode=ceil_mode)
     return _from_pixel_major(pooling.max_pool(_pixel_major(images), ceil_mode))
 
@@ -53,6 +55,8 @@ def average_pool(images: Tensor) -> Tensor:
 
     As three sums of views: on the CPU a quarter of the library's time for one channel, a third with the gradient.
     """
+    if images.dtype == torch.float16 or min(images.shape[-2:]) < 2:  # whose sums overflow; which cannot be pooled
+        return functional.avg_pool2d(images, 2)
     height, width = (side // 2 * 2 for side in images.shape[-2:])
     rows = images[..., 0:height:2, :] + images[..., 1:height:2, :]
     return (rows[..., 0:width:2] + rows[..., 1:width:2]) / 4
@@ -70,15 +74,16 @@ def _known(images: Tensor) -> bool:
     """Whether the ways were measured on such a device, and for a batch. A compiler has ways of its own."""
     if images.device.type not in ("cpu", "cuda") or torch.compiler.is_compiling():
         return False
-    return images.ndim == 4 and len(images) > 0
+    return images.ndim == 4 and len(images) > 0 and images.is_floating_point()
 
 
 def _as_autocast(*tensors: Tensor) -> Sequence[Tensor]:
-    """The tensors in autocast's dtype where it is on."""
+    """The tensors in autocast's dtype where it is on, but for doubles, which it leaves alone."""
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
         return tensors
-    return [tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors]
+    dtype = torch.get_autocast_dtype(kind)
+    return [tensor if tensor.dtype == torch.float64 else tensor.to(dtype) for tensor in tensors]
 
 
 def _pixel_major(images: Tensor) -> Tensor:

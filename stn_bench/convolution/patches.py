@@ -65,33 +65,39 @@ class _ConvolveAndPool(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        patches, weight, gains = ctx.saved_tensors
-        rows, columns, filters, batch = gradient.shape
-        side = weight.shape[-1] + 1
-        precise = torch.promote_types(gradient.dtype, torch.float32)
-        at_once = rows if _is_gpu(gradient) else 1
-        by_output = gradient.new_empty(at_once * columns, 4 * filters, batch)
-        pixels = by_output.view(at_once, columns, 4, filters, batch).unbind(2)
-        by_weight = gradient.new_zeros(4 * filters, side**2, dtype=precise)
-        by_pixel = gradient.new_empty(rows * columns, side**2, batch)
-        back = _shifted(weight).t().contiguous().expand(len(by_output), -1, -1)
-        for row in range(0, rows, at_once):
-            block = slice(row, row + at_once)
-            spread(gradient[block], gains[:, block].unbind(), pixels)
-            if ctx.needs_input_grad[1]:
-                by_weight += (by_output @ patches[block].flatten(0, 1).mT).sum(0)
-            if ctx.needs_input_grad[0]:
-                torch.bmm(back, by_output, out=by_pixel[row * columns : (row + at_once) * columns])
-        weight_gradient = image_gradient = None
+        with torch.autocast(gradient.device.type, enabled=False):  # which may be on where `backward` is called
+            return *_gradients(ctx, gradient), None
+
+
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Of the images and the weight, where they are needed."""
+    patches, weight, gains = ctx.saved_tensors
+    rows, columns, filters, batch = gradient.shape
+    side = weight.shape[-1] + 1
+    precise = torch.promote_types(gradient.dtype, torch.float32)
+    at_once = rows if _is_gpu(gradient) else 1
+    by_output = gradient.new_empty(at_once * columns, 4 * filters, batch)
+    pixels = by_output.view(at_once, columns, 4, filters, batch).unbind(2)
+    by_weight = gradient.new_zeros(4 * filters, side**2, dtype=precise)
+    by_pixel = gradient.new_empty(rows * columns, side**2, batch)
+    back = _shifted(weight).t().contiguous().expand(len(by_output), -1, -1)
+    for row in range(0, rows, at_once):
+        block = slice(row, row + at_once)
+        spread(gradient[block], gains[:, block].unbind(), pixels)
         if ctx.needs_input_grad[1]:
-            shifted = zip(by_weight.view(4, filters, side, side), CORNERS, strict=True)
-            parts = [part[:, y : y + side - 1, x : x + side - 1] for part, (y, x) in shifted]
-            weight_gradient = torch.stack(parts).sum(0).to(weight.dtype)
+            by_weight += (by_output @ patches[block].flatten(0, 1).mT).sum(0)
         if ctx.needs_input_grad[0]:
-            both = _put_back(by_pixel.view(rows, columns, side, side, batch), ctx.padded, precise)
-            height, width = (length - odd for length, odd in zip(ctx.padded, ctx.odd, strict=False))
-            image_gradient = both[:height, :width].to(gradient.dtype)
-        return image_gradient, weight_gradient, None
+            torch.bmm(back, by_output, out=by_pixel[row * columns : (row + at_once) * columns])
+    weight_gradient = image_gradient = None
+    if ctx.needs_input_grad[1]:
+        shifted = zip(by_weight.view(4, filters, side, side), CORNERS, strict=True)
+        parts = [part[:, y : y + side - 1, x : x + side - 1] for part, (y, x) in shifted]
+        weight_gradient = torch.stack(parts).sum(0).to(weight.dtype)
+    if ctx.needs_input_grad[0]:
+        both = _put_back(by_pixel.view(rows, columns, side, side, batch), ctx.padded, precise)
+        height, width = (length - odd for length, odd in zip(ctx.padded, ctx.odd, strict=False))
+        image_gradient = both[:height, :width].to(gradient.dtype)
+    return image_gradient, weight_gradient
 
 
 def _shifted(weight: Tensor) -> Tensor:

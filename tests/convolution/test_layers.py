@@ -7,6 +7,7 @@ import plain
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from stn_bench.convolution import average_pool, convolve, convolve_and_pool, fourier, frequencies, max_pool, patches
@@ -155,7 +156,7 @@ def test_images_may_be_a_view_of_others(way, shape):
 
 @EACH_WAY
 def test_a_convolution_first_made_in_inference_serves_training_next(way, shape):
-    fourier.fourier.cache_clear()
+    fourier._fourier.cache_clear()
     with torch.inference_mode():
         ours(way)(*tensors(shape))
     assert all(gradient.isfinite().all() for gradient in with_gradients(ours(way), *tensors(shape)))
@@ -206,9 +207,9 @@ def test_transforms_are_the_fast_fourier_transform_and_its_inverse(kind, size):
 @pytest.mark.parametrize("shape", WAYS["frequencies"], ids=str)
 def test_a_transform_in_one_product_serves_a_convolution_as_well(shape, monkeypatch):
     monkeypatch.setattr(fourier, "kind", lambda dtype: fourier.Whole)
-    fourier.fourier.cache_clear()
+    fourier._fourier.cache_clear()
     found, expected = (with_gradients(compute, *tensors(shape)) for compute in (convolve, functional.conv2d))
-    fourier.fourier.cache_clear()
+    fourier._fourier.cache_clear()
     for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
 
@@ -320,3 +321,56 @@ def test_float16_does_not_overflow_where_the_library_does_not(shape):
     images, weight = tensors(shape, torch.float16)
     images = torch.full_like(images, 230.0)
     torch.testing.assert_close(convolve(images, weight), functional.conv2d(images, weight), rtol=0.02, atol=2)
+
+
+@EACH_WAY
+def test_gradients_can_be_taken_under_autocast_of_what_was_computed_without_it(way, shape):
+    def within(images, weight):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", enabled=False):
+                result = ours(way)(images, weight)
+            result.backward(torch.ones_like(result), retain_graph=True)
+        return result
+
+    found, expected = ([tensor.requires_grad_() for tensor in tensors(shape, torch.float32)] for _ in range(2))
+    within(*found)
+    result = ours(way)(*expected)
+    result.backward(torch.ones_like(result))
+    # the library's matrix products are cast where `backward` is called, its convolutions are not
+    tolerance = 0.03 if way in ("matrix", "frequencies") else 1e-6
+    for one, other in zip(found, expected, strict=True):
+        largest = other.grad.abs().max().item()
+        torch.testing.assert_close(one.grad, other.grad, rtol=tolerance, atol=tolerance * largest)
+
+
+@EACH_WAY
+def test_autocast_leaves_doubles_alone_as_the_library_does(way, shape):
+    images, weight = tensors(shape)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(ours(way)(images, weight), library(way)(images, weight), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("way", ["frequencies", "patches, ceil"])
+def test_a_pass_of_fake_tensors_leaves_nothing_behind(way):
+    shape = WAYS[way][0]
+    fourier._fourier.cache_clear()
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        ours(way)(*map(mode.from_tensor, tensors(shape)))
+    made = ours(way)(*tensors(shape))
+    torch.testing.assert_close(made, library(way)(*tensors(shape)), rtol=1e-11, atol=1e-11)
+
+
+def test_integers_are_refused_as_by_the_library():
+    with pytest.raises(RuntimeError, match=r"type|implemented"):
+        convolve(torch.ones(2, 60, 10, 10, dtype=torch.uint8), torch.rand(64, 60, 7, 7))
+
+
+@pytest.mark.parametrize("size", [(1, 4), (4, 1), (1, 1)], ids=str)
+@pytest.mark.parametrize("pool", [max_pool, average_pool, partial(convolve_and_pool, weight=torch.rand(40, 1, 1, 1))])
+def test_what_has_no_pixel_after_pooling_is_refused_as_by_the_library(size, pool):
+    with pytest.raises(RuntimeError, match="Output size is too small"):
+        pool(torch.rand(2, 1, *size))
+
+
+def test_average_pooling_of_float16_does_not_overflow():
+    assert average_pool(torch.full((1, 1, 4, 4), 20_000.0).half()).eq(20_000).all()
