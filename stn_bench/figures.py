@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def warp_figure(inputs: Tensor, points: Tensor, outputs: Tensor, titles: Sequence[str] = ()) -> Figure:
     """Inputs (B, C, H, W) with the frames sampled at points (B, H', W', 2) drawn on them, outputs (B, C, H', W') below.
 
-    The frame's first edge, the top of the output, is drawn thicker. The first channel is shown.
+    The frame's first edge, the top of the output, is drawn thicker. What of a frame is farther from the input than half
+    a side is left out. The first channel is shown.
     """
     count = len(inputs)
     figure = _canvas(columns=count, rows=2)
@@ -79,7 +80,9 @@ def _image(axis: object, pixels: Tensor) -> None:
 
 
 def _frame(points: Tensor, size: Sequence[int]) -> list[np.ndarray]:
-    """The four sides of the sampled area as lines in pixels of the input, the top one first."""
+    """The four sides of the sampled area as lines in pixels of the input, the top one first; NaN where far outside."""
     height, width = size
     pixels = (points.double().cpu().numpy() + 1) * np.array([width, height]) / 2 - 0.5  # (H', W', 2)
+    far = (np.abs(points.double().cpu().numpy()) > 2).any(axis=-1)
+    pixels[far] = np.nan
     return [pixels[0], pixels[:, -1], pixels[-1, ::-1], pixels[::-1, 0]]

@@ -59,6 +59,17 @@ def test_a_frame_that_leaves_the_image_does_not_zoom_the_picture_out():
     assert not any(line.get_clip_on() for line in axis.lines)
 
 
+def test_a_frame_far_outside_leaves_pictures_as_large_as_they_are_and_draws_nothing(tmp_path):
+    lost = POINTS.clone()
+    lost[0] *= 1000
+    figures = [warp_figure(INPUTS, points, OUTPUTS) for points in (1.9 * POINTS, lost)]
+    for figure in figures:
+        save(figure, tmp_path / "figure.png")  # warnings are errors: the layout fits
+    assert not np.isfinite(np.concatenate([line.get_xydata() for line in figures[1].axes[0].lines])).any()
+    sizes = [figure.axes[0].get_position().width for figure in figures]
+    assert sizes[1] > 0.9 * sizes[0]
+
+
 def test_titles_stand_over_inputs():
     axes = warp_figure(INPUTS, POINTS, OUTPUTS, titles=["a", "b", "c"]).axes
     assert [axis.get_title() for axis in axes] == ["a", "b", "c", "", "", ""]

@@ -41,7 +41,7 @@ class DistortedDigits:
         validation: how many of the last training digits to hold out and evaluate on, instead of the test digits.
         undone: whether each image is read back at the true inverse of its distortion, at the digits' own size, as by a
             transformer that knows what was drawn (an oracle). The draws do not depend on it.
-    Raises ValueError where `validation` leaves nothing to train on.
+    Raises ValueError where `validation` leaves nothing to train on, and for digits of another size than is distorted.
     """
 
     classes = 10
@@ -52,6 +52,10 @@ class DistortedDigits:
         available = len(digits.train_images)
         if not 0 <= validation < available:
             raise ValueError(f"validation={validation} of {available} training digits: hold out 0 to {available - 1}")
+        if digits.train_images.shape[1:] != distortion.input_size:
+            raise ValueError(
+                f"the distortion takes {distortion.input_size} pixels, the digits have {digits.train_images.shape[1:]}"
+            )
         self.distortion = distortion
         self.fresh = fresh
         self.undone = undone

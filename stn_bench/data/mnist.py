@@ -32,7 +32,7 @@ def mnist_folder() -> Path:
 
 def verify_mnist(folder: str | os.PathLike[str] | None = None) -> dict[str, str | None]:
     """What is wrong with each of the four files: None if it is right, else "missing" or what was found and expected."""
-    folder = mnist_folder() if folder is None else Path(folder)
+    folder = mnist_folder() if folder is None else Path(folder).expanduser()
     faults: dict[str, str | None] = {}
     for name, expected in MNIST_FILES.items():
         try:

@@ -58,7 +58,7 @@ def fetch_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
         DataUnavailableError: no source gave a file.
         OSError: the folder cannot be written.
     """
-    folder = mnist_folder() if folder is None else Path(folder)
+    folder = mnist_folder() if folder is None else Path(folder).expanduser()
     gather_mnist(folder, mnist_sources())
     return folder
 

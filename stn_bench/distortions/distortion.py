@@ -1,5 +1,6 @@
 """What a random warp that makes data is: it draws its numbers, and turns numbers into points."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -13,6 +14,7 @@ class Distortion(ABC):
 
     A subclass gives `names`, `draw`, `warp` and its inverse, `unwarp`. What was drawn is kept by whoever drew it, so
     the warp that a transformer should undo is always known.
+    Raises ValueError for sizes without a pixel.
     """
 
     names: tuple[str, ...] = ()
@@ -21,6 +23,9 @@ class Distortion(ABC):
     def __init__(self, input_size: tuple[int, int] = (28, 28), output_size: tuple[int, int] | None = None) -> None:
         self.input_size = (input_size[0], input_size[1])
         self.output_size = self.input_size if output_size is None else (output_size[0], output_size[1])
+        for name, size in (("input_size", self.input_size), ("output_size", self.output_size)):
+            if min(size) < 1:
+                raise ValueError(f"{name}={size} has no pixels: give a height and a width of 1 or more")
         self._grids: dict[torch.device, Tensor] = {}
 
     @abstractmethod
@@ -50,33 +55,52 @@ class Distortion(ABC):
         return self.unwarp(parameters, grid)
 
     def __call__(self, images: Tensor, parameters: Tensor) -> Tensor:
-        """Images (B, C, H, W) as parameters (B, P) distort them: (B, C, H', W'), bilinear, 0 outside."""
+        """Images (B, C, H, W) as parameters (B, P) distort them: (B, C, H', W'), bilinear, 0 outside.
+
+        Raises ValueError for images of another size, and for parameters of another number.
+        """
+        self._check(images, self.input_size, parameters)
         with torch.autocast(images.device.type, enabled=False):  # half precision loses sub-pixel positions
             return sample(images, self.points(parameters))
 
     def undo(self, canvases: Tensor, parameters: Tensor) -> Tensor:
-        """Canvases (B, C, H', W') read where the image's pixels came to lie: (B, C, H, W), bilinear, 0 outside."""
+        """Canvases (B, C, H', W') read where the image's pixels came to lie: (B, C, H, W), bilinear, 0 outside.
+
+        Raises ValueError as a call does.
+        """
+        self._check(canvases, self.output_size, parameters)
         with torch.autocast(canvases.device.type, enabled=False):
             return sample(canvases, self.undo_points(parameters))
 
     def grid(self, device: torch.device) -> Tensor:
         """The canvas' pixel grid (H', W', 2) on a device, made once."""
-        if device not in self._grids:
-            with torch.inference_mode(False):  # kept, it may serve training next
-                self._grids[device] = pixel_grid(*self.output_size, device=device)
-        return self._grids[device]
+        if device in self._grids:
+            return self._grids[device]
+        with torch.inference_mode(False):  # kept, it may serve training next
+            grid = pixel_grid(*self.output_size, device=device)
+        if type(grid) is Tensor:  # not what a mode makes that fakes tensors
+            self._grids[device] = grid
+        return grid
+
+    def _check(self, images: Tensor, size: tuple[int, int], parameters: Tensor) -> None:
+        if images.shape[-2:] != size:
+            raise ValueError(f"{type(self).__name__} takes {size} pixels, found {tuple(images.shape[-2:])}")
+        if self.names and parameters.shape[1:] != (len(self.names),):
+            raise ValueError(
+                f"{type(self).__name__} takes parameters (B, {len(self.names)}), found {tuple(parameters.shape)}"
+            )
 
 
 def check_strengths(**strengths: float) -> None:
-    """Raise ValueError for a strength below 0, by its name."""
+    """Raise ValueError for a strength below 0 or without end, by its name."""
     for name, strength in strengths.items():
-        if not strength >= 0:
-            raise ValueError(f"{name}={strength} is no strength: give 0 or more")
+        if not 0 <= strength < math.inf:
+            raise ValueError(f"{name}={strength} is no strength: give a finite number, 0 or more")
 
 
 def check_scales(min_scale: float, max_scale: float) -> None:
-    """Raise ValueError for bounds of a scale that are not above 0, or the wrong way round."""
-    if not 0 < min_scale <= max_scale:
+    """Raise ValueError for bounds of a scale that are not above 0, without end, or the wrong way round."""
+    if not 0 < min_scale <= max_scale < math.inf:
         raise ValueError(
             f"min_scale={min_scale}, max_scale={max_scale}: scales are above 0, and the smaller one comes first"
         )

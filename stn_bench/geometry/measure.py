@@ -28,9 +28,14 @@ def folded(points: Tensor) -> Tensor:
 
 
 def summary(points: Tensor) -> dict[str, float]:
-    """Means over a batch of `outside` and `folded`, and the median area: what tells a lost transformer."""
-    return {
-        "outside": float(outside(points).mean()),
+    """Means over a batch of `outside` and `folded`, and the median area: what tells a lost transformer.
+
+    An output one pixel high or wide has no areas, and `outside` alone.
+    """
+    beyond = {"outside": float(outside(points).mean())}
+    if min(points.shape[1:3]) < 2:
+        return beyond
+    return beyond | {
         "folded": float(folded(points).mean()),
         "median_area": float(torch.median(area(points))),
     }

@@ -75,7 +75,7 @@ class Logbook:
         self.scalars(step, {f"{name}/{statistic}": value for statistic, value in statistics.items()})
         self.writer.add_histogram(f"{name}/theta", seen.theta.float().cpu().numpy(), step)
         for statistic, (limit, words) in LOST.items():
-            if statistics[statistic] > limit and f"{name}/{statistic}" not in self._warned:
+            if statistics.get(statistic, 0.0) > limit and f"{name}/{statistic}" not in self._warned:
                 self._warned.add(f"{name}/{statistic}")
                 log.warning(
                     "at step %d %s %s: lower recipe.localiser_lr_multiplier or set recipe.clip_norm if it stays so",

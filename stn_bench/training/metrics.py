@@ -1,6 +1,7 @@
 """`metrics.jsonl`: the numbers of a run as JSON lines, one object a step, for programs that read no TensorBoard."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ class Metrics:
         self._write()
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Write numbers by name, as of a step."""
+        """Write numbers by name, as of a step; null for one that is not finite."""
         if self._last.get("step") != step:
             self._start = self.path.stat().st_size
             self._last = {"step": step}
@@ -43,4 +44,6 @@ class Metrics:
             file.truncate(self._start)
             file.seek(self._start)
             if self._last:
-                file.write(json.dumps(self._last).encode() + b"\n")
+                # JSON has no NaN and no infinity
+                numbers = {name: value if math.isfinite(value) else None for name, value in self._last.items()}
+                file.write(json.dumps(numbers, allow_nan=False).encode() + b"\n")

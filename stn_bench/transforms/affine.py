@@ -1,5 +1,7 @@
 """Affine warps and their constrained forms (Jaderberg et al. 2015, section 3.2, equations 1 and 2)."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -67,12 +69,15 @@ class Similarity(Affine):
     """Rotation, isotropic scale and translation: `(a, b, t_x, t_y)`, a = s cos(angle), b = s sin(angle).
 
     `aspect_ratio` is width / height of the image, for which angles and scales are meant in pixels.
+    Raises ValueError where it is no such ratio.
     """
 
     num_params = 4
 
     def __init__(self, aspect_ratio: float = 1.0) -> None:
         super().__init__()
+        if not 0 < aspect_ratio < math.inf:
+            raise ValueError(f"aspect_ratio={aspect_ratio} is no ratio of two sides: give width / height, above 0")
         self.aspect_ratio = aspect_ratio
 
     def identity(self) -> Tensor:

@@ -223,3 +223,8 @@ def test_distorted_mnist_is_the_real_digits():
     assert data.train_count == 50_000
     assert data.sha256 == mnist.sha256
     assert data.evaluation_labels.tolist() == mnist.train_labels[50_000:].tolist()
+
+
+def test_digits_of_another_size_than_is_distorted_are_refused():
+    with pytest.raises(ValueError, match=r"^the distortion takes \(20, 28\) pixels, the digits have \(28, 28\)$"):
+        digits(Rotation(input_size=(20, 28)))

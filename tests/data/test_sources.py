@@ -310,3 +310,12 @@ def test_mnist_has_60000_and_10000_digits_of_28_by_28(real_mnist):
     assert real_mnist.test_images.shape == (10_000, 28, 28)
     assert np.bincount(real_mnist.train_labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(real_mnist.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_a_folder_may_be_given_from_the_user_s_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    for name, content in CONTENTS.items():
+        (tmp_path / "mnist" / name).write_bytes(content)
+    assert not any(verify_mnist("~/mnist").values())
+    assert fetch_mnist("~/mnist") == tmp_path / "mnist"

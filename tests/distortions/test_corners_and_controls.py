@@ -62,7 +62,7 @@ def test_scales_the_wrong_way_round_are_refused(kind):
         kind(min_scale=1.0, max_scale=0.75)
 
 
-@pytest.mark.parametrize("scale", [0.0, -0.5, float("nan")])
+@pytest.mark.parametrize("scale", [0.0, -0.5, float("nan"), float("inf")])
 @pytest.mark.parametrize("kind", [Projective, Elastic])
 def test_a_scale_that_is_not_above_0_is_refused(kind, scale):
     with pytest.raises(ValueError, match=f"^min_scale={scale}, "):
@@ -79,8 +79,10 @@ def test_a_scale_that_is_not_above_0_is_refused(kind, scale):
     ],
 )
 def test_a_strength_below_0_is_refused_by_its_name(kind, name):
-    with pytest.raises(ValueError, match=f"^{name}=-1.5 is no strength: give 0 or more$"):
+    with pytest.raises(ValueError, match=f"^{name}=-1.5 is no strength: give a finite number, 0 or more$"):
         kind(**{name: -1.5})
+    with pytest.raises(ValueError, match=f"^{name}=inf is no strength"):
+        kind(**{name: float("inf")})
     kind(**{name: 0})
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import map_coordinates
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stn_bench import distortions
 from stn_bench.distortions import Distortion
@@ -196,3 +197,31 @@ def test_autocast_changes_nothing(line):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = distortion(digits, parameters)
     assert torch.equal(found, distortion(digits, parameters))
+
+
+@every_distortion
+def test_images_of_another_size_and_parameters_of_another_number_are_refused(line):
+    distortion = line.kind()
+    parameters = distortion.draw(2, seeded())
+    canvas = distortion.output_size
+    for apply, size in ((distortion, (28, 28)), (distortion.undo, canvas)):
+        with pytest.raises(ValueError, match=r"takes \(\d+, \d+\) pixels, found \(20, 28\)"):
+            apply(images(2, 20, 28), parameters)
+        if distortion.names:
+            with pytest.raises(ValueError, match=rf"takes parameters \(B, {len(distortion.names)}\), found \(2, \d+\)"):
+                apply(images(2, *size), torch.cat([parameters, parameters], 1))
+
+
+@every_distortion
+def test_a_size_without_pixels_is_refused(line):
+    with pytest.raises(ValueError, match=r"^input_size=\(0, 28\) has no pixels"):
+        line.kind(input_size=(0, 28))
+
+
+@every_distortion
+def test_a_pass_of_fake_tensors_leaves_no_grid_behind(line):
+    distortion = line.kind()
+    parameters = distortion.draw(2, seeded())
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        distortion.grid(mode.from_tensor(parameters).device)
+    assert type(distortion(images(2, 28, 28), parameters)) is torch.Tensor

@@ -66,3 +66,8 @@ def test_each_image_of_a_batch_is_measured_by_itself():
 def test_the_summary_is_over_the_batch():
     summary = measure.summary(torch.cat([IDENTITY, MIRROR, ZOOM_BY_2, ZOOM_OUT_BY_2, ZOOM_BY_2]))
     assert summary == pytest.approx({"outside": 0.15, "folded": 0.2, "median_area": 0.25})
+
+
+@pytest.mark.parametrize("size", [(1, 5), (5, 1), (1, 1)], ids=str)
+def test_an_output_one_pixel_high_or_wide_has_no_areas_to_sum_up(size):
+    assert measure.summary(torch.zeros(2, *size, 2)) == {"outside": 0.0}

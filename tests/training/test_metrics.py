@@ -28,6 +28,11 @@ def test_numbers_of_one_step_are_one_object(path):
     ]
 
 
+def test_what_is_not_finite_is_null_as_json_has_no_such_number(path):
+    Metrics(path).add(10, {"train/loss": float("nan"), "outside": float("inf")})
+    assert lines(path) == [{"step": 10, "train/loss": None, "outside": None}]
+
+
 def test_a_new_run_starts_an_empty_file(path):
     path.write_text("old\n")
     Metrics(path)

@@ -85,3 +85,10 @@ def test_the_inverse_of_a_turn_is_the_turn_back():
 def test_a_warp_that_collapses_the_image_has_no_inverse():
     with pytest.raises(torch.linalg.LinAlgError):
         Affine().inverse_points(torch.zeros(1, 6), pixel_grid(2, 2))
+
+
+@pytest.mark.parametrize("kind", [Rotation, Similarity])
+@pytest.mark.parametrize("ratio", [0.0, -1.0, math.inf, math.nan])
+def test_what_is_no_ratio_of_sides_is_refused(kind, ratio):
+    with pytest.raises(ValueError, match=f"^aspect_ratio={ratio} is no ratio of two sides"):
+        kind(aspect_ratio=ratio)
