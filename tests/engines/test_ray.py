@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 RUN = ("recipe=smoke", "model=fcn", "model.units=32", "device=cpu", "hydra/launcher=ray")
-LONG = 1000
+LONG = 4000
 """Steps of a run that is still training when a test looks at it."""
 
 

@@ -21,7 +21,7 @@ pytestmark = [
 
 RUN = ("recipe=smoke", "model=fcn", "model.units=32", "device=cpu")
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1")
-LONG = 1000
+LONG = 4000
 """Steps of a run that is still training when a test looks at it."""
 
 
