@@ -220,7 +220,11 @@ def test_a_job_that_is_just_being_started_is_told_to_stop_too(number, capsys):
         signal.raise_signal(number)  # to this thread: it is there when this returns
         return Unaware()
 
-    results = _pool.run_all(["first", "second"], start, [{}])
+    before = signal.signal(number, signal.default_int_handler)  # in the background of a shell Ctrl-C is ignored
+    try:
+        results = _pool.run_all(["first", "second"], start, [{}])
+    finally:
+        signal.signal(number, before)
     assert [str(result._return_value) for result in results] == ["saved", "not started"]
 
 
