@@ -28,7 +28,7 @@ class Undistorted(Distortion):
 class Rotation(Distortion):
     """R: rotation about the image's centre, uniform in +-`max_degrees`; positive angles turn counter-clockwise.
 
-    Raises ValueError where `max_degrees` is below 0.
+    Raises ValueError where `max_degrees` is below 0 or without end.
     """
 
     names = ("angle_radians",)
@@ -59,7 +59,8 @@ class RotationScaleTranslation(Distortion):
     """RTS: rotation uniform in +-`max_degrees`, scale uniform in [`min_scale`, `max_scale`], then a uniform place.
 
     The place is uniform among those at which the scaled image, before it is rotated, lies inside the canvas.
-    Raises ValueError where the largest scale does not fit, a scale is not above 0, or `max_degrees` is below 0.
+    Raises ValueError where the largest scale does not fit, a scale is not above 0, or `max_degrees` is below 0 or
+    without end.
     """
 
     names = ("angle_radians", "scale", "shift_x_pixels", "shift_y_pixels")

@@ -14,7 +14,7 @@ class Distortion(ABC):
 
     A subclass gives `names`, `draw`, `warp` and its inverse, `unwarp`. What was drawn is kept by whoever drew it, so
     the warp that a transformer should undo is always known.
-    Raises ValueError for sizes without a pixel.
+    Raises ValueError for sizes without a pixel or without end.
     """
 
     names: tuple[str, ...] = ()
@@ -24,9 +24,9 @@ class Distortion(ABC):
         self.input_size = (input_size[0], input_size[1])
         self.output_size = self.input_size if output_size is None else (output_size[0], output_size[1])
         for name, size in (("input_size", self.input_size), ("output_size", self.output_size)):
-            if min(size) < 1:
-                raise ValueError(f"{name}={size} has no pixels: give a height and a width of 1 or more")
-        self._grids: dict[torch.device, Tensor] = {}
+            if not all(1 <= side < math.inf for side in size):
+                raise ValueError(f"{name}={size} is no size in pixels: give a height and a width of 1 or more")
+        self._grids: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     @abstractmethod
     def draw(self, n: int, generator: Generator) -> Tensor:
@@ -44,7 +44,7 @@ class Distortion(ABC):
 
     def points(self, parameters: Tensor) -> Tensor:
         """Where in the image each pixel of the canvas looks: parameters (B, P) -> (B, H', W', 2)."""
-        return self.warp(parameters, self.grid(parameters.device).to(parameters.dtype))
+        return self.warp(parameters, self.grid(parameters.device, parameters.dtype))
 
     def undo_points(self, parameters: Tensor) -> Tensor:
         """Where on the canvas each pixel of the image comes to lie: parameters (B, P) -> (B, H, W, 2).
@@ -72,20 +72,21 @@ class Distortion(ABC):
         with torch.autocast(canvases.device.type, enabled=False):
             return sample(canvases, self.undo_points(parameters))
 
-    def grid(self, device: torch.device) -> Tensor:
-        """The canvas' pixel grid (H', W', 2) on a device, made once."""
-        if device in self._grids:
-            return self._grids[device]
+    def grid(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The canvas' pixel grid (H', W', 2) on a device in a dtype, made once."""
+        key = (device, dtype)
+        if key in self._grids:
+            return self._grids[key]
         with torch.inference_mode(False):  # kept, it may serve training next
-            grid = pixel_grid(*self.output_size, device=device)
+            grid = pixel_grid(*self.output_size, dtype=dtype, device=device)
         if type(grid) is Tensor:  # not what a mode makes that fakes tensors
-            self._grids[device] = grid
+            self._grids[key] = grid
         return grid
 
     def _check(self, images: Tensor, size: tuple[int, int], parameters: Tensor) -> None:
         if images.shape[-2:] != size:
             raise ValueError(f"{type(self).__name__} takes {size} pixels, found {tuple(images.shape[-2:])}")
-        if self.names and parameters.shape[1:] != (len(self.names),):
+        if parameters.shape[1:] != (len(self.names),):
             raise ValueError(
                 f"{type(self).__name__} takes parameters (B, {len(self.names)}), found {tuple(parameters.shape)}"
             )
@@ -102,7 +103,7 @@ def check_scales(min_scale: float, max_scale: float) -> None:
     """Raise ValueError for bounds of a scale that are not above 0, without end, or the wrong way round."""
     if not 0 < min_scale <= max_scale < math.inf:
         raise ValueError(
-            f"min_scale={min_scale}, max_scale={max_scale}: scales are above 0, and the smaller one comes first"
+            f"min_scale={min_scale}, max_scale={max_scale}: scales are finite, above 0, the smaller one first"
         )
 
 

@@ -13,8 +13,7 @@ CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 class Projective(Distortion):
     """P: the image is scaled about its centre, uniform in [`min_scale`, `max_scale`], then each of its four corners is
     moved in x and y by normal amounts of `corner_std_pixels`; the homography through the corners draws it.
-    Raises ValueError where `corner_std_pixels` is below 0 or a scale
-    not above 0.
+    Raises ValueError where `corner_std_pixels` is below 0 or a scale not above 0, or one of them without end.
     """
 
     names = ("scale", *(f"corner{corner}_{axis}_pixels" for corner in range(4) for axis in "xy"))

@@ -8,7 +8,11 @@ from torch import Tensor
 from stn_bench.geometry import affine
 
 HORIZON = 1e-3
-"""Points whose homogeneous coordinate z is not above this lie at or behind the horizon: nothing is seen there."""
+"""Points whose homogeneous coordinate z is not above this lie at or behind the horizon.
+
+Nothing is seen there where zeros lie outside of the image; with padding "border" they read the pixel at its bottom
+right, which is the nearest to where they are sent.
+"""
 
 OUT_OF_SIGHT = 1e3
 """Where such points are sent, far outside of every image."""

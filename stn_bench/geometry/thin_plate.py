@@ -58,16 +58,18 @@ def basis(points: Tensor, controls: Tensor) -> Tensor:
     """The constant matrix from values at control points to values at points: (H, W, K) or (B, H, W, K).
 
     `points` (H, W, 2) or (B, H, W, 2), `controls` (K, 2). A spline that takes the values v_k at its control points
-    has the values `basis @ v` at the points. Solved once, in float64, returned in the dtype of `points`.
+    has the values `basis @ v` at the points. Solved once, in float64 on the device of `controls`; returned in the dtype
+    and on the device of `points`.
     Raises ValueError for control points that fix no spline, except where a compiler traces it, which cannot look.
     """
     if not torch.compiler.is_compiling():
         _check_controls(controls)
-    controls = controls.to(device=points.device, dtype=torch.float64)
+    controls = controls.double()
     values_to_weights = torch.linalg.inv(_system(controls))[:, : len(controls)]  # (K + 3, K)
-    flat = points.double().flatten(-3, -2)
-    functions = torch.cat([kernel(flat, controls), homogeneous(flat)], dim=-1)  # (..., HW, K + 3)
-    return (functions @ values_to_weights).unflatten(-2, points.shape[-3:-1]).to(points.dtype)
+    device = controls.device if points.device.type == "mps" else points.device  # "mps" has no float64
+    flat = points.to(device).double().flatten(-3, -2)
+    functions = torch.cat([kernel(flat, controls.to(device)), homogeneous(flat)], dim=-1)  # (..., HW, K + 3)
+    return (functions @ values_to_weights.to(device)).unflatten(-2, points.shape[-3:-1]).to(points)
 
 
 def solve(source: Tensor, target: Tensor) -> Tensor:
@@ -99,11 +101,16 @@ def invert(source: Tensor, target: Tensor, points: Tensor) -> Tensor:
     `points` (H, W, 2) or (B, H, W, 2). A spline has no closed inverse: Newton's method sets out from the spline fitted
     the other way, and where that leads astray once more, from the nearest of the points. Where a spline folds over, it
     has a value several times, and one of these places is found, or none: the result is finite all the same.
+    Where a gradient is needed, it is the inverse's own at the place found, of first order; the search has none.
     """
     points = points.expand(len(source), -1, -1, -1)
     block = BLOCK.get(source.device.type, BLOCK["cuda"])
     blocks = zip(source.split(block), target.split(block), points.split(block), strict=True)
-    return torch.cat([_invert(*block) for block in blocks])
+    with torch.no_grad():
+        found = torch.cat([_invert(*block) for block in blocks])
+    if torch.is_grad_enabled() and any(given.requires_grad for given in (source, target, points)):
+        return _with_gradient(found, source, target, points)
+    return found
 
 
 def _invert(source: Tensor, target: Tensor, points: Tensor) -> Tensor:
@@ -120,6 +127,16 @@ def _invert(source: Tensor, target: Tensor, points: Tensor) -> Tensor:
     return found.unflatten(1, points.shape[1:3])
 
 
+def _with_gradient(found: Tensor, source: Tensor, target: Tensor, points: Tensor) -> Tensor:
+    """The places `found` (B, H, W, 2) as they are, with the gradient of one more step, which is the inverse's."""
+    weights = solve(source, target)
+    missed = (evaluate(weights, source, found) - points).flatten(1, 2).mT  # (B, 2, HW)
+    with torch.no_grad():
+        _, along_x, along_y = _tangent(weights, source, found.flatten(1, 2).mT)
+    step = _step(missed, along_x, along_y).mT.unflatten(1, points.shape[1:3])
+    return found - (step - step.detach())
+
+
 def _newton(weights: Tensor, source: Tensor, wanted: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """Points at which splines have the values `wanted` (B, N, 2), from `start` (B, N, 2); and by how much they missed
     them one step before. A spline is left alone once its last step made the error of each point rounding.
@@ -131,9 +148,7 @@ def _newton(weights: Tensor, source: Tensor, wanted: Tensor, start: Tensor) -> t
     for _ in range(NEWTON_STEPS):
         value, along_x, along_y = _tangent(weights[going], source[going], found[going])
         error = value - wanted[going]
-        determinant = _cross(along_x, along_y)
-        determinant = determinant.abs().clamp(min=SMALLEST_AREA).copysign(determinant)
-        step = torch.cat([_cross(error, along_y), _cross(along_x, error)], dim=1) / determinant
+        step = _step(error, along_x, along_y)
         length = torch.hypot(step[:, :1], step[:, 1:])  # many times faster than a norm over two numbers
         found[going] -= step * (LONGEST_STEP / length.clamp(min=LONGEST_STEP))
         missed[going] = error
@@ -141,6 +156,15 @@ def _newton(weights: Tensor, source: Tensor, wanted: Tensor, start: Tensor) -> t
         if not len(going):
             break
     return found.mT, missed.mT
+
+
+def _step(error: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
+    """How far points move for the values of splines with these derivatives to change by `error`, to first order;
+    all (B, 2, N). Places that shrink below `SMALLEST_AREA` count as that large.
+    """
+    determinant = _cross(along_x, along_y)
+    determinant = determinant.abs().clamp(min=SMALLEST_AREA).copysign(determinant)
+    return torch.cat([_cross(error, along_y), _cross(along_x, error)], dim=1) / determinant
 
 
 def _tangent(weights: Tensor, source: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -55,6 +55,7 @@ class ThinPlateSpline(Transform):
             return self._controls[key]
         with torch.inference_mode(False):
             controls = self.controls.to(theta)
-        if not torch.compiler.is_compiling():  # whose tensors are no numbers yet
+        # not what a compiler, or a mode that fakes tensors, makes: it is no numbers yet
+        if not torch.compiler.is_compiling() and type(controls) is Tensor:
             self._controls[key] = controls
         return controls

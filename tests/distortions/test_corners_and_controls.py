@@ -58,7 +58,7 @@ def test_moving_every_point_alike_shifts_the_image(kind):
 
 @pytest.mark.parametrize("kind", [Projective, Elastic])
 def test_scales_the_wrong_way_round_are_refused(kind):
-    with pytest.raises(ValueError, match=r"^min_scale=1\.0, max_scale=0\.75: scales are above 0, and the smaller one"):
+    with pytest.raises(ValueError, match=r"^min_scale=1\.0, max_scale=0\.75: scales are finite, above 0, the smaller"):
         kind(min_scale=1.0, max_scale=0.75)
 
 
@@ -67,6 +67,13 @@ def test_scales_the_wrong_way_round_are_refused(kind):
 def test_a_scale_that_is_not_above_0_is_refused(kind, scale):
     with pytest.raises(ValueError, match=f"^min_scale={scale}, "):
         kind(min_scale=scale)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", [Projective, Elastic])
+def test_a_scale_without_end_is_refused(kind, scale):
+    with pytest.raises(ValueError, match=f", max_scale={scale}: scales are finite"):
+        kind(max_scale=scale)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +85,12 @@ def test_a_scale_that_is_not_above_0_is_refused(kind, scale):
         (RotationScaleTranslation, "max_degrees"),
     ],
 )
-def test_a_strength_below_0_is_refused_by_its_name(kind, name):
+def test_a_strength_below_0_or_without_end_is_refused_by_its_name(kind, name):
     with pytest.raises(ValueError, match=f"^{name}=-1.5 is no strength: give a finite number, 0 or more$"):
         kind(**{name: -1.5})
-    with pytest.raises(ValueError, match=f"^{name}=inf is no strength"):
-        kind(**{name: float("inf")})
+    for strength in (float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"^{name}={strength} is no strength"):
+            kind(**{name: strength})
     kind(**{name: 0})
 
 

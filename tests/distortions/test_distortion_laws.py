@@ -8,10 +8,11 @@ import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import map_coordinates
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from stn_bench import distortions
 from stn_bench.distortions import Distortion
+from stn_bench.geometry import pixel_grid
 
 
 class Line(NamedTuple):
@@ -207,15 +208,34 @@ def test_images_of_another_size_and_parameters_of_another_number_are_refused(lin
     for apply, size in ((distortion, (28, 28)), (distortion.undo, canvas)):
         with pytest.raises(ValueError, match=r"takes \(\d+, \d+\) pixels, found \(20, 28\)"):
             apply(images(2, 20, 28), parameters)
-        if distortion.names:
-            with pytest.raises(ValueError, match=rf"takes parameters \(B, {len(distortion.names)}\), found \(2, \d+\)"):
-                apply(images(2, *size), torch.cat([parameters, parameters], 1))
+        with pytest.raises(ValueError, match=rf"takes parameters \(B, {len(distortion.names)}\), found \(2, \d+\)"):
+            apply(images(2, *size), torch.cat([parameters, torch.zeros(2, 1)], 1))
 
 
 @every_distortion
-def test_a_size_without_pixels_is_refused(line):
-    with pytest.raises(ValueError, match=r"^input_size=\(0, 28\) has no pixels"):
-        line.kind(input_size=(0, 28))
+@pytest.mark.parametrize("side", [0, -3, float("inf"), float("nan")])
+def test_a_size_without_pixels_or_without_end_is_refused(line, side):
+    for size in ((side, 28), (28, side)):
+        with pytest.raises(
+            ValueError, match=rf"^input_size=\({size[0]}, {size[1]}\) is no size in pixels: give a height"
+        ):
+            line.kind(input_size=size)
+
+
+@pytest.mark.parametrize("side", [0, -3, float("inf"), float("nan")])
+def test_a_canvas_without_pixels_or_without_end_is_refused(side):
+    with pytest.raises(ValueError, match=rf"^output_size=\(42, {side}\) is no size in pixels: give a height"):
+        distortions.RotationScaleTranslation(output_size=(42, side))
+
+
+@every_distortion
+def test_double_precision_reads_at_the_grid_of_double_precision_whatever_was_used_before(line):
+    distortion = line.kind()
+    parameters = distortion.draw(3, seeded())
+    for dtype in (torch.float32, torch.float64, torch.float32):
+        grid = pixel_grid(*distortion.output_size, dtype=dtype)
+        expected = distortion.warp(parameters.to(dtype), grid)
+        assert torch.equal(distortion.points(parameters.to(dtype)), expected)
 
 
 @every_distortion
@@ -223,5 +243,5 @@ def test_a_pass_of_fake_tensors_leaves_no_grid_behind(line):
     distortion = line.kind()
     parameters = distortion.draw(2, seeded())
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        distortion.grid(mode.from_tensor(parameters).device)
+        assert type(distortion.points(mode.from_tensor(parameters))) is FakeTensor
     assert type(distortion(images(2, 28, 28), parameters)) is torch.Tensor

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.autograd import gradcheck
 
 from stn_bench.data.sources import load_mnist
 from stn_bench.distortions import Elastic, Projective, Rotation, RotationScaleTranslation, Undistorted
@@ -86,6 +87,20 @@ def test_an_image_that_was_folded_over_and_over_has_finite_points_and_is_read_be
     undone = distortion.undo(torch.ones(50, 1, 28, 28), parameters)
     assert undone.min() >= 0
     assert undone.max() <= 1 + 1e-6
+
+
+@every_kind
+def test_the_gradient_of_where_pixels_come_to_lie_is_right(kind):
+    distortion = mild(kind)
+    parameters, few = drawn(distortion, 2).requires_grad_(), pixel_grid(5, 4, dtype=torch.float64).requires_grad_()
+    assert gradcheck(distortion.unwarp, (parameters, few))
+
+
+@every_kind
+def test_pixels_come_to_lie_where_they_did_whether_or_not_a_gradient_is_asked_for(kind):
+    distortion = KINDS[kind]()
+    parameters = drawn(distortion, 20, torch.float32)
+    assert torch.equal(distortion.undo_points(parameters.clone().requires_grad_()), distortion.undo_points(parameters))
 
 
 @every_kind

@@ -86,6 +86,8 @@ def test_dividing_has_gradients_of_any_order():
     assert torch.autograd.gradgradcheck(homography.divide, homogeneous)
 
 
-def test_what_is_out_of_sight_is_black():
+def test_what_is_out_of_sight_is_black_or_with_a_border_the_pixel_at_the_bottom_right():
     points = homography.divide(torch.tensor([0.0, 0.0, -1.0])).expand(1, 4, 4, 2)
-    assert sample(torch.ones(1, 1, 28, 28), points).eq(0).all()
+    image = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    assert sample(image, points).eq(0).all()
+    assert sample(image, points, padding="border").eq(image[..., -1:, -1:]).all()

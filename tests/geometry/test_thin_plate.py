@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
+from torch.autograd import gradcheck
 
 from stn_bench.geometry import pixel_grid, thin_plate
 
@@ -107,6 +108,33 @@ def test_the_inverse_of_a_spline_is_searched_for_from_a_second_start_where_the_f
     monkeypatch.setattr(thin_plate, "ASTRAY", float("inf"))
     assert share_found() < twice - 0.01
     assert twice > 0.98
+
+
+def test_the_inverse_of_a_spline_has_the_gradient_of_where_it_finds_its_values():
+    source, target = CONTROLS + 0.05 * random(2, 16, 2), CONTROLS + 0.05 * random(2, 16, 2, seed=2)
+    points = pixel_grid(3, 4, dtype=torch.float64)
+    assert gradcheck(thin_plate.invert, [each.requires_grad_() for each in (source, target, points)])
+
+
+def test_the_gradient_of_an_inverse_is_finite_where_the_spline_folds_over():
+    source = (CONTROLS + random(20, 16, 2)).requires_grad_()
+    thin_plate.invert(source, CONTROLS.expand(20, -1, -1), GRID).sum().backward()
+    assert source.grad.isfinite().all()
+
+
+def test_a_spline_is_solved_where_its_control_points_are_wherever_the_points_lie(monkeypatch):
+    solved_on = []
+    invert = torch.linalg.inv
+    monkeypatch.setattr(torch.linalg, "inv", lambda matrix: solved_on.append(matrix.device.type) or invert(matrix))
+    found = thin_plate.basis(GRID.float().to("meta"), CONTROLS)
+    assert (found.device.type, found.dtype, found.shape) == ("meta", torch.float32, (20, 28, 16))
+    assert solved_on == ["cpu"]
+
+
+@pytest.mark.skipif(not torch.backends.mps.is_available(), reason="needs Apple's GPU")
+def test_a_device_without_double_precision_gets_the_basis_of_double_precision():
+    points = GRID.float()
+    assert torch.equal(thin_plate.basis(points.to("mps"), CONTROLS).cpu(), thin_plate.basis(points, CONTROLS))
 
 
 def test_shared_points_and_each_images_own_have_the_same_basis():

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from stn_bench.geometry import affine, pixel_grid
 from stn_bench.transforms import Affine, ThinPlateSpline
@@ -59,6 +60,13 @@ def test_solving_stays_exact_whatever_the_network_is_cast_to():
     cast = ThinPlateSpline().half().double()
     theta = TPS.controls.flatten()[None] + 0.1
     assert torch.equal(cast(theta, GRID), TPS(theta, GRID))
+
+
+def test_a_pass_of_fake_tensors_leaves_no_control_points_behind():
+    spline, theta = ThinPlateSpline(), ThinPlateSpline().identity()[None]
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert type(spline.coefficients(mode.from_tensor(theta))) is FakeTensor
+    assert type(spline.coefficients(theta)) is torch.Tensor
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 4), (4, 1), (0, 0)])
