@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stn_bench.errors import UserError
-from stn_bench.geometry import Kernel, Padding, check_sampling, pixel_grid, sample
+from stn_bench.geometry import Kernel, Padding, check_sampling, may_be_kept, pixel_grid, sample
 from stn_bench.transforms import Transform
 
 KEPT = 16
@@ -120,8 +120,7 @@ class SpatialTransformer(nn.Module):
             return self._basis[key]
         with torch.inference_mode(False):  # kept, it may serve training next
             basis = self.transform.basis(pixel_grid(*size, dtype=like.dtype, device=like.device))
-        # not what a compiler, or a mode that fakes tensors, makes: it is no numbers yet
-        if len(self._basis) < KEPT and not torch.compiler.is_compiling() and type(basis) is Tensor:
+        if len(self._basis) < KEPT and may_be_kept(basis):
             self._basis[key] = basis
         return basis
 

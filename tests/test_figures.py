@@ -10,6 +10,7 @@ from PIL import Image
 
 from stn_bench.figures import contact_sheet, save, warp_figure
 from stn_bench.geometry import pixel_grid
+from stn_bench.transforms import Projective
 
 INPUTS = torch.rand(3, 1, 20, 28, generator=torch.Generator().manual_seed(1))
 OUTPUTS = torch.rand(3, 1, 10, 14, generator=torch.Generator().manual_seed(2))
@@ -68,6 +69,18 @@ def test_a_frame_far_outside_leaves_pictures_as_large_as_they_are_and_draws_noth
     assert not np.isfinite(np.concatenate([line.get_xydata() for line in figures[1].axes[0].lines])).any()
     sizes = [figure.axes[0].get_position().width for figure in figures]
     assert sizes[1] > 0.9 * sizes[0]
+
+
+def test_of_a_frame_through_a_horizon_only_what_is_near_the_image_is_drawn(tmp_path):
+    theta = Projective().identity().repeat(3, 1)
+    theta[0, 6] = 1.5
+    figure = warp_figure(INPUTS, Projective()(theta, pixel_grid(10, 14)), OUTPUTS)
+    save(figure, tmp_path / "figure.png")  # warnings are errors: the layout fits
+    drawn = np.concatenate([line.get_xydata() for line in figure.axes[0].lines])
+    near = drawn[np.isfinite(drawn).all(axis=1)]
+    assert 0 < len(near) < len(drawn)
+    assert (near >= [-14.5, -10.5]).all()
+    assert (near <= [41.5, 29.5]).all()
 
 
 def test_titles_stand_over_inputs():

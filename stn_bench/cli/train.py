@@ -58,7 +58,7 @@ def _job(cfg: "DictConfig") -> str:
     from stn_bench.errors import UserError
 
     try:
-        chosen(cfg)
+        chosen(cfg)  # refuses a list of choices, before its folder is looked at
         return skip(cfg) or _train(cfg)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, RunInProgress) and HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -24,15 +24,16 @@ MNIST_FILES = {
 MISSING = "missing"
 
 
-def mnist_folder() -> Path:
-    """`$STN_DATA_DIR/mnist`, or `mnist` in the user's cache folder where the variable is not set."""
-    root = os.environ.get("STN_DATA_DIR") or platformdirs.user_cache_dir("stn_bench")
-    return Path(root).expanduser() / "mnist"
+def mnist_folder(folder: str | os.PathLike[str] | None = None) -> Path:
+    """The folder given; else `$STN_DATA_DIR/mnist`, or `mnist` in the user's cache folder if there is no variable."""
+    if folder is None:
+        folder = Path(os.environ.get("STN_DATA_DIR") or platformdirs.user_cache_dir("stn_bench")) / "mnist"
+    return Path(folder).expanduser()
 
 
 def verify_mnist(folder: str | os.PathLike[str] | None = None) -> dict[str, str | None]:
     """What is wrong with each of the four files: None if it is right, else "missing" or what was found and expected."""
-    folder = mnist_folder() if folder is None else Path(folder).expanduser()
+    folder = mnist_folder(folder)
     faults: dict[str, str | None] = {}
     for name, expected in MNIST_FILES.items():
         try:

@@ -58,7 +58,7 @@ def fetch_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
         DataUnavailableError: no source gave a file.
         OSError: the folder cannot be written.
     """
-    folder = mnist_folder() if folder is None else Path(folder).expanduser()
+    folder = mnist_folder(folder)
     gather_mnist(folder, mnist_sources())
     return folder
 
@@ -75,6 +75,7 @@ def gather_mnist(folder: Path, sources: Iterable[Source]) -> dict[str, str]:
         DataUnavailableError: no source gave a file; those that came are kept.
         OSError: the folder cannot be written.
     """
+    folder = mnist_folder(folder)
     faults = verify_mnist(folder)
     if any(faults.values()):  # otherwise no lock is taken: a folder that only needs to be read may be read-only
         folder.mkdir(parents=True, exist_ok=True)

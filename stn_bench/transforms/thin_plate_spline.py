@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stn_bench.geometry import thin_plate
+from stn_bench.geometry import may_be_kept, thin_plate
 from stn_bench.transforms.transform import Transform
 
 
@@ -55,7 +55,6 @@ class ThinPlateSpline(Transform):
             return self._controls[key]
         with torch.inference_mode(False):
             controls = self.controls.to(theta)
-        # not what a compiler, or a mode that fakes tensors, makes: it is no numbers yet
-        if not torch.compiler.is_compiling() and type(controls) is Tensor:
+        if may_be_kept(controls):
             self._controls[key] = controls
         return controls

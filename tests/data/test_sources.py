@@ -3,6 +3,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -319,3 +320,11 @@ def test_a_folder_may_be_given_from_the_user_s_home(tmp_path, monkeypatch):
         (tmp_path / "mnist" / name).write_bytes(content)
     assert not any(verify_mnist("~/mnist").values())
     assert fetch_mnist("~/mnist") == tmp_path / "mnist"
+
+
+def test_files_are_gathered_in_a_folder_given_from_the_user_s_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    gather_mnist(Path("~/mnist"), [Source("shelf", Shelf())])
+    assert held(tmp_path / "home" / "mnist") == CONTENTS
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
