@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def warp_figure(inputs: Tensor, points: Tensor, outputs: Tensor, titles: Sequence[str] = ()) -> Figure:
     """Inputs (B, C, H, W) with the frames sampled at points (B, H', W', 2) drawn on them, outputs (B, C, H', W') below.
 
-    The frame's first edge, the top of the output, is drawn thicker. What of a frame is farther from the input than half
-    a side is left out. The first channel is shown.
+    The frame's first edge, the top of the output, is drawn thicker. What of a frame is farther from the input than five
+    eighths of a side is left out: it would leave the pictures no room. The first channel is shown.
     """
     count = len(inputs)
     figure = _canvas(columns=count, rows=2)
@@ -84,5 +84,5 @@ def _frame(points: Tensor, size: Sequence[int]) -> list[np.ndarray]:
     height, width = size
     seen = points.double().cpu().numpy()  # (H', W', 2)
     pixels = (seen + 1) * np.array([width, height]) / 2 - 0.5
-    pixels[(np.abs(seen) > 2).any(axis=-1)] = np.nan
+    pixels[(np.abs(seen) > 2.25).any(axis=-1)] = np.nan
     return [pixels[0], pixels[:, -1], pixels[-1, ::-1], pixels[::-1, 0]]
