@@ -5,9 +5,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from stn_bench.cli.reader import ends_with_its_reader
 from stn_bench.data import mnist, sources
 
 
+@ends_with_its_reader
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `stn-data`; returns the exit code: 0, or 1 where files are not right or something could not be done."""
     options = _parser().parse_args(argv)
@@ -15,6 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("stn_bench").setLevel(logging.INFO)
     try:
         return options.run(options)
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError) as error:
         print(f"stn-data: {error}", file=sys.stderr)
         return 1

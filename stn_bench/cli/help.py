@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stn_bench.cli.choices import GROUPS, choices, own_trees
+from stn_bench.cli.reader import ends_with_its_reader
 
 INTRODUCTION = """\
 stn-train: train spatial transformer networks and their baselines, one cell or a whole table.
@@ -47,3 +48,10 @@ def page(arguments: Sequence[str] = ()) -> str:
             lines.append(f"  {name:<18} {explanation.removeprefix(f'{name}: ')}")
         sections.append("\n".join(lines) + "\n")
     return "\n".join([*sections, EXAMPLES]).rstrip()
+
+
+@ends_with_its_reader
+def show(arguments: Sequence[str]) -> int:
+    """Print the page and return 0."""
+    print(page(arguments))
+    return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_bench.cli.choices import choices, suggestion
+from stn_bench.cli.reader import ends_with_its_reader
 from stn_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ DEFAULT_TABLE = "distorted_mnist"
 FORMATS = ("markdown", "latex", "csv", "json")  # each one a function of results/formats.py
 
 
+@ends_with_its_reader
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table and return 0, or say in one sentence why not and return 1."""
     arguments = _parser().parse_args(argv)
@@ -56,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(text)
         else:
             arguments.output.write_text(text, encoding="utf-8")
+    except BrokenPipeError:
+        raise
     except (UserError, OSError) as error:
         print(f"stn-table: {error}", file=sys.stderr)
         return 1

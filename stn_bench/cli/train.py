@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 def main() -> None:
     """Entry point of `stn-train`. Exits with 1 and one sentence on what a user can mend."""
     if {"-h", "--help"} & set(sys.argv[1:]):
-        from stn_bench.cli.help import page
+        from stn_bench.cli.help import show
 
-        print(page(sys.argv[1:]))
+        if show(sys.argv[1:]) != 0:
+            sys.exit(1)
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, to be put in a sentence
     import hydra
