@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stn_bench.errors import UserError
-from stn_bench.geometry import Kernel, Padding, check_sampling, may_be_kept, pixel_grid, sample
+from stn_bench.geometry import Kernel, Padding, check_sampling, holds_numbers, pixel_grid, sample
 from stn_bench.transforms import Transform
 
 KEPT = 16
@@ -120,7 +120,7 @@ class SpatialTransformer(nn.Module):
             return self._basis[key]
         with torch.inference_mode(False):  # kept, it may serve training next
             basis = self.transform.basis(pixel_grid(*size, dtype=like.dtype, device=like.device))
-        if len(self._basis) < KEPT and may_be_kept(basis):
+        if len(self._basis) < KEPT and holds_numbers(basis):
             self._basis[key] = basis
         return basis
 
@@ -134,8 +134,8 @@ class SpatialTransformer(nn.Module):
         return {**self.__dict__, "_basis": {}}
 
     def _check_finite(self, theta: Tensor, features: Tensor) -> None:
-        if torch.compiler.is_compiling() or (theta.is_cuda and torch.cuda.is_current_stream_capturing()):
-            return  # looking means waiting
+        if not holds_numbers(theta) or (theta.is_cuda and torch.cuda.is_current_stream_capturing()):
+            return  # nothing to look at yet
         finite = theta.isfinite().all(dim=1)
         if finite.all():
             return

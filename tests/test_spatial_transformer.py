@@ -414,11 +414,28 @@ def test_an_exchanged_transform_is_the_one_that_warps():
     torch.testing.assert_close(transformer.points_of(theta, SIZE), expected, rtol=0, atol=0)
 
 
-def test_points_of_fake_tensors_leave_nothing_behind():
-    transformer = flat()
+@every_transform
+def test_a_pass_of_fake_tensors_has_the_shape_and_leaves_nothing_behind(kind):
+    transformer = flat(kind())
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        transformer.points_of(mode.from_tensor(torch.zeros(2, 6)), SIZE)
+        assert transformer(mode.from_tensor(images())).shape == images().shape
     assert type(transformer(images())) is torch.Tensor
+
+
+@every_transform
+def test_vmap_of_gradients_gives_those_of_each_image(kind):
+    transformer = awake(flat(kind()))
+    weights, batch = dict(transformer.named_parameters()), images(3)
+
+    def total(weights, image):
+        return torch.func.functional_call(transformer, weights, (image[None],)).square().sum()
+
+    together = torch.func.vmap(torch.func.grad(total), in_dims=(None, 0))(weights, batch)
+    for index, image in enumerate(batch):
+        alone = torch.autograd.grad(total(weights, image), list(weights.values()))
+        for each, expected in zip(together.values(), alone, strict=True):
+            torch.testing.assert_close(each[index], expected, rtol=1e-4, atol=1e-4)
+    transformer(images()).sum().backward()  # no constant of vmap's stayed behind
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers():

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor
 
-from stn_bench.geometry import may_be_kept, pixel_grid, sample
+from stn_bench.geometry import holds_numbers, pixel_grid, sample
 
 
 class Distortion(ABC):
@@ -79,7 +79,7 @@ class Distortion(ABC):
             return self._grids[key]
         with torch.inference_mode(False):  # kept, it may serve training next
             grid = pixel_grid(*self.output_size, dtype=dtype, device=device)
-        if may_be_kept(grid):
+        if holds_numbers(grid):
             self._grids[key] = grid
         return grid
 

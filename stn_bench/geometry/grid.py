@@ -18,13 +18,6 @@ def pixel_grid(
     return torch.stack([x, y], dim=-1).to(device=device, dtype=dtype)
 
 
-def may_be_kept(constant: Tensor) -> bool:
-    """Whether a constant that was just made holds numbers, and may serve later calls: a compiler's tensors, and those
-    of a mode that fakes them, hold none.
-    """
-    return type(constant) is Tensor and not torch.compiler.is_compiling()
-
-
 def _centres(size: int) -> Tensor:
     # float64: the division is exact to the last bit of any dtype asked for
     return (2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stn_bench.geometry import affine
+from stn_bench.geometry.tracing import holds_numbers
 
 HORIZON = 1e-3
 """Points whose homogeneous coordinate z is not above this lie at or behind the horizon.
@@ -44,7 +45,7 @@ def apply(matrix: Tensor, points: Tensor) -> Tensor:
 
 def divide(homogeneous: Tensor) -> Tensor:
     """Homogeneous points (..., 3) as points (..., 2); those at or behind the horizon go out of sight, gradient zero."""
-    if torch.compiler.is_compiling():  # which writes a backward pass of its own
+    if not holds_numbers(homogeneous):  # whatever traces this writes a backward pass of its own
         return _divided(homogeneous)[0]
     points: Tensor = _Divide.apply(homogeneous)
     return points
@@ -71,7 +72,7 @@ class _Divide(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         homogeneous, points, inverse = ctx.saved_tensors
-        if torch.is_grad_enabled():  # this gradient will have one itself
+        if torch.is_grad_enabled() or not holds_numbers(gradient):  # this gradient will have one itself, or many
             _, points, inverse = _divided(homogeneous)
             return torch.cat([gradient * inverse, (points * gradient).sum(-1, keepdim=True) * -inverse], dim=-1)
         found = torch.empty_like(homogeneous)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from stn_bench.geometry.affine import combine, homogeneous
+from stn_bench.geometry.tracing import holds_numbers
 
 NEWTON_STEPS = 5
 """Of `invert`."""
@@ -60,9 +61,10 @@ def basis(points: Tensor, controls: Tensor) -> Tensor:
     `points` (H, W, 2) or (B, H, W, 2), `controls` (K, 2). A spline that takes the values v_k at its control points
     has the values `basis @ v` at the points. Solved once, in float64 on the device of `controls`; returned in the dtype
     and on the device of `points`.
-    Raises ValueError for control points that fix no spline, except where a compiler traces it, which cannot look.
+    Raises ValueError for control points that fix no spline, except where they hold no numbers yet, as under a
+    compiler: see `tracing.holds_numbers`.
     """
-    if not torch.compiler.is_compiling():
+    if holds_numbers(controls):
         _check_controls(controls)
     controls = controls.double()
     values_to_weights = torch.linalg.inv(_system(controls))[:, : len(controls)]  # (K + 3, K)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stn_bench.geometry import may_be_kept, thin_plate
+from stn_bench.geometry import holds_numbers, thin_plate
 from stn_bench.transforms.transform import Transform
 
 
@@ -55,6 +55,6 @@ class ThinPlateSpline(Transform):
             return self._controls[key]
         with torch.inference_mode(False):
             controls = self.controls.to(theta)
-        if may_be_kept(controls):
+        if holds_numbers(controls):
             self._controls[key] = controls
         return controls

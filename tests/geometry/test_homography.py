@@ -91,3 +91,13 @@ def test_what_is_out_of_sight_is_black_or_with_a_border_the_pixel_at_the_bottom_
     image = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(1))
     assert sample(image, points).eq(0).all()
     assert sample(image, points, padding="border").eq(image[..., -1:, -1:]).all()
+
+
+def test_a_jacobian_is_the_same_at_once_and_row_by_row():
+    matrices = torch.eye(3)[None] + 0.1 * torch.rand(1, 3, 3, generator=torch.Generator().manual_seed(1))
+    grid = pixel_grid(3, 4)
+    at_once, by_row = (
+        torch.autograd.functional.jacobian(lambda matrix: homography.apply(matrix, grid), matrices, vectorize=vectorize)
+        for vectorize in (True, False)
+    )
+    torch.testing.assert_close(at_once, by_row)
