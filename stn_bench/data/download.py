@@ -1,5 +1,7 @@
 """Downloads that leave a silent source: one gz file by its URL, or one command that downloads into a folder."""
 
+from __future__ import annotations
+
 import gzip
 import io
 import os
@@ -9,6 +11,10 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 IDLE_SECONDS = 15.0  # a source that sends no byte for so long is left
 LOOK_SECONDS = 0.1  # how often a running command is looked at
@@ -26,13 +32,13 @@ def download_gz(url: str, size: int, idle_seconds: float = IDLE_SECONDS) -> byte
     """The content of the gz file at `url`, cut off one byte after `size` bytes if there is more.
 
     Raises:
-        NotServedError: the server answers, but not with a whole gz file.
+        NotServedError: the server answers, but not with a whole gz file, or with more than `size` bytes can be packed.
         SourceError: the server cannot be reached, or falls silent for `idle_seconds`.
     """
     import requests  # with pooch a tenth of a second: not for those who need no download
     from pooch import HTTPDownloader
 
-    packed = io.BytesIO()
+    packed = _Bounded(size + size // 1000 + 2**10)  # packing makes nothing longer but by a header, and one a block
     try:
         HTTPDownloader(timeout=idle_seconds, chunk_size=2**16)(url, packed, None)
     except (requests.ConnectionError, requests.Timeout) as error:
@@ -44,6 +50,20 @@ def download_gz(url: str, size: int, idle_seconds: float = IDLE_SECONDS) -> byte
         return gzip.open(packed).read(size + 1)  # enough to see that it is too long; a thousandfold is never unpacked
     except (OSError, EOFError, zlib.error) as error:
         raise NotServedError(f"not a whole gz file: {error}") from error
+
+
+class _Bounded(io.BytesIO):
+    """Bytes in memory, so many at most. More raise NotServedError."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self.longest = longest
+
+    def write(self, chunk: ReadableBuffer, /) -> int:
+        written = super().write(chunk)
+        if self.tell() > self.longest:
+            raise NotServedError(f"packed, it is longer than the {self.longest:,} bytes that it can be")
+        return written
 
 
 def run_watched(command: list[str], folder: Path, idle_seconds: float = IDLE_SECONDS) -> None:

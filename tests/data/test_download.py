@@ -1,4 +1,5 @@
 import gzip
+import random
 import socket
 import threading
 import time
@@ -85,6 +86,18 @@ def test_what_is_no_whole_gz_file_is_not_served(web, body):
     web.pages["/file.gz"] = body
     with pytest.raises(NotServedError, match="not a whole gz file"):
         download_gz(f"{web.url}/file.gz", len(CONTENT))
+
+
+def test_a_file_is_not_downloaded_further_than_it_can_be_long(web):
+    web.pages["/file.gz"] = gzip.compress(CONTENT) + bytes(2**20)  # zeros at the end of a gz file are no fault of it
+    with pytest.raises(NotServedError, match="packed, it is longer than the"):
+        download_gz(f"{web.url}/file.gz", len(CONTENT))
+
+
+def test_a_file_that_packing_makes_no_shorter_is_downloaded(web):
+    noise = random.Random(1).randbytes(2**20)
+    web.pages["/file.gz"] = gzip.compress(noise, compresslevel=0)
+    assert download_gz(f"{web.url}/file.gz", len(noise)) == noise
 
 
 def test_a_server_that_falls_silent_is_left(web):
