@@ -422,6 +422,7 @@ def test_a_pass_of_fake_tensors_has_the_shape_and_leaves_nothing_behind(kind):
     assert type(transformer(images())) is torch.Tensor
 
 
+@pytest.mark.skipif(torch.__version__ < "2.12", reason="torch's own sampling has no gradient under vmap before 2.12")
 @every_transform
 def test_vmap_of_gradients_gives_those_of_each_image(kind):
     transformer = awake(flat(kind()))
