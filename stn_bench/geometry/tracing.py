@@ -1,7 +1,7 @@
 """Tensors that stand for numbers which are not there, or not yet: a compiler's, a fake mode's, torch.func's."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
 
 
@@ -12,7 +12,7 @@ def holds_numbers(tensor: Tensor) -> bool:
     """
     return (
         not torch.compiler.is_compiling()
-        and type(tensor) is Tensor
+        and type(tensor) in (Tensor, nn.Parameter)  # those of modes that fake them have types of their own
         and not tensor.is_meta
         and not is_functorch_wrapped_tensor(tensor)
         and not is_legacy_batchedtensor(tensor)  # of torch.autograd's own vmap

@@ -153,6 +153,11 @@ def test_too_few_control_points_are_refused(count):
         thin_plate.basis(GRID, random(count, 2))
 
 
+def test_control_points_that_are_trained_are_looked_at_too():
+    with pytest.raises(ValueError, match="control points on one line"):
+        thin_plate.basis(pixel_grid(4, 4), torch.nn.Parameter(torch.tensor([[-1.0, 0], [0, 0], [1, 0]])))
+
+
 def test_coincident_control_points_are_refused_by_number():
     controls = CONTROLS.clone()
     controls[11] = controls[6]
