@@ -27,9 +27,10 @@ def begin(make_data, make_model, make_recipe):
     return begin
 
 
-# Muon orthogonalises in bfloat16 where the processor has it: a last bit of the momentum can be a step of the result
-@pytest.mark.parametrize(("optimiser", "rounding"), [(torch.optim.SGD, 1e-5), (muon, 5e-3)])
-def test_steps_that_read_all_that_changes_on_the_device_are_the_plain_ones(begin, optimiser, rounding):
+@pytest.mark.parametrize(("optimiser", "rounding"), [(torch.optim.SGD, 1e-5), (muon, 1e-4)])
+def test_steps_that_read_all_that_changes_on_the_device_are_the_plain_ones(begin, optimiser, rounding, monkeypatch):
+    # in bfloat16 a last bit of the momentum would be a hundredth of the update, and all losses apart after some steps
+    monkeypatch.setattr("stn_bench.training.muon.multiplies_bfloat16", lambda device: False)
     training, recipe, data = begin(optimiser)
     task = Classification()
     batches = itertools.chain.from_iterable(data.training_batches(1, epoch, BATCH) for epoch in range(2))
