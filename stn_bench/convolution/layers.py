@@ -32,15 +32,24 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
         return functional.conv2d(images, weight)
 
 
-def convolve_and_pool(images: Tensor, weight: Tensor, ceil_mode: bool = False) -> Tensor:
-    """`max_pool(convolve(images, weight), ceil_mode)`; one-channel images go through both as patches."""
+def convolve_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`relu(convolve(images, weight) + bias)`."""
+    return _relu(convolve(images, weight), bias)
+
+
+def convolve_relu_pool(images: Tensor, weight: Tensor, bias: Tensor, ceil_mode: bool = False) -> Tensor:
+    """`max_pool(convolve_relu(images, weight, bias), ceil_mode)`; one-channel images go through all of it as patches.
+
+    Others are pooled first: the same result, as the rest is monotonic, on a quarter of the pixels.
+    """
     fits = ceil_mode or all(side > weight.shape[-1] for side in images.shape[-2:])  # there is a window to pool
     whole = images.shape[-2:] == weight.shape[-2:]
     if images.shape[1] != 1 or whole or not fits or not _have_own_ways(images, weight):
-        return max_pool(convolve(images, weight), ceil_mode)
-    images, weight = _as_autocast(images, weight)
+        return _relu(max_pool(convolve(images, weight), ceil_mode), bias)
+    images, weight, bias = _as_autocast(images, weight, bias)
     with torch.autocast(images.device.type, enabled=False):
-        return _from_pixel_major(patches.convolve_and_pool(_pixel_major(images)[:, :, 0], weight[:, 0], ceil_mode))
+        pooled = patches.convolve_relu_pool(_pixel_major(images)[:, :, 0], weight[:, 0], bias, ceil_mode)
+        return _from_pixel_major(pooled)
 
 
 def max_pool(images: Tensor, ceil_mode: bool = False) -> Tensor:
@@ -60,6 +69,10 @@ def average_pool(images: Tensor) -> Tensor:
     height, width = (side // 2 * 2 for side in images.shape[-2:])
     rows = images[..., 0:height:2, :] + images[..., 1:height:2, :]
     return (rows[..., 0:width:2] + rows[..., 1:width:2]) / 4
+
+
+def _relu(features: Tensor, bias: Tensor) -> Tensor:
+    return (features + bias.to(features.dtype)[:, None, None]).relu()
 
 
 def _have_own_ways(images: Tensor, weight: Tensor) -> bool:

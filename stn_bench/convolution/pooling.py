@@ -36,14 +36,27 @@ def largest(pixels: Sequence[Tensor], found: Tensor, gains: Sequence[Tensor]) ->
         torch.maximum(seen, pixel, out=seen)
 
 
+_threshold = torch.ops.aten.threshold_backward.grad_input
+"""The gradient where a number is above 0, else 0."""
+
+
+def keep_where_above_0(gradient: Tensor, numbers: Tensor) -> Tensor:
+    """A contiguous copy of the gradient where the numbers are above 0, else 0."""
+    kept = numbers.new_empty(numbers.shape)
+    _threshold(_bits(gradient), _bits(numbers), 0, grad_input=_bits(kept))
+    return kept
+
+
 def spread(gradient: Tensor, gains: Sequence[Tensor], pixels: Sequence[Tensor]) -> None:
-    """Write the gradient of the largest into `pixels`, as `largest` takes them: where the largest was, 0 elsewhere."""
-    rest = _bits(gradient.clone(memory_format=torch.contiguous_format))
+    """Write the gradient of the largest into `pixels`, as `largest` takes them: where the largest was, 0 elsewhere.
+
+    What `gradient` was is lost.
+    """
+    rest = _bits(gradient)
     pixels = [_bits(pixel) for pixel in pixels]
     for pixel, gain in zip(reversed(pixels[1:]), reversed(gains), strict=True):
         seen = rest[: pixel.shape[0], : pixel.shape[1]]
-        # the gradient where the gain is above 0, else 0
-        torch.ops.aten.threshold_backward.grad_input(seen, _bits(gain), 0, grad_input=pixel)
+        _threshold(seen, _bits(gain), 0, grad_input=pixel)
         seen -= pixel
     pixels[0].copy_(rest)
 
@@ -79,5 +92,5 @@ class _MaxPool(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         complete = ctx.ceil_mode or not (ctx.shape[0] % 2 or ctx.shape[1] % 2)
         found = (gradient.new_empty if complete else gradient.new_zeros)(ctx.shape)
-        spread(gradient, ctx.saved_tensors, _pixels(found, ctx.ceil_mode))
+        spread(gradient.clone(memory_format=torch.contiguous_format), ctx.saved_tensors, _pixels(found, ctx.ceil_mode))
         return found, None

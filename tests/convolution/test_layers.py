@@ -10,7 +10,16 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from stn_bench.convolution import average_pool, convolve, convolve_and_pool, fourier, frequencies, max_pool, patches
+from stn_bench.convolution import (
+    average_pool,
+    convolve,
+    convolve_relu,
+    convolve_relu_pool,
+    fourier,
+    frequencies,
+    max_pool,
+    patches,
+)
 from stn_bench.models import CNN, ConvolutionalLocaliser, TransformedClassifier
 from stn_bench.transforms import Affine
 
@@ -28,24 +37,31 @@ POOLED = pytest.mark.parametrize("size", [(20, 20), (13, 13), (17, 17), (4, 7), 
 
 
 def tensors(shape, dtype=torch.float64):
-    """Images and weights of a shape, the same ones at each call."""
+    """Images, weights and biases of a shape, the same ones at each call."""
     batch, channels, height, width, filters, kernel = shape
     generator = torch.Generator().manual_seed(2)
     images = torch.rand(batch, channels, height, width, generator=generator, dtype=torch.float64)
     weight = torch.randn(filters, channels, kernel, kernel, generator=generator, dtype=torch.float64)
-    return images.to(dtype), (weight / channels**0.5 / kernel).to(dtype)
+    bias = torch.randn(filters, generator=generator, dtype=torch.float64)
+    return images.to(dtype), (weight / channels**0.5 / kernel).to(dtype), bias.to(dtype)
 
 
 def ours(way):
     """The layer that convolves this way."""
-    return partial(convolve_and_pool, ceil_mode="ceil" in way) if "patches" in way else convolve
+    return partial(convolve_relu_pool, ceil_mode="ceil" in way) if "patches" in way else convolve_relu
 
 
 def library(way):
     """The plain equivalent."""
-    if "patches" not in way:
-        return functional.conv2d
-    return lambda images, weight: functional.max_pool2d(functional.conv2d(images, weight), 2, ceil_mode="ceil" in way)
+    return partial(relu_and_pool, ceil_mode="ceil" in way) if "patches" in way else relu
+
+
+def relu(images, weight, bias):
+    return functional.conv2d(images, weight, bias).relu()
+
+
+def relu_and_pool(images, weight, bias, ceil_mode=False):
+    return functional.max_pool2d(relu(images, weight, bias), 2, ceil_mode=ceil_mode)
 
 
 def with_gradients(compute, *inputs):
@@ -73,7 +89,7 @@ def test_every_way_of_convolving_is_tested(way, shape, monkeypatch):
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *arguments: called.append(word) or original(*arguments))
 
-    watch(patches, "convolve_and_pool", "patches")
+    watch(patches, "convolve_relu_pool", "patches")
     watch(frequencies, "convolve", "frequencies")
     watch(functional, "conv2d", "library")
     ours(way)(*tensors(shape))
@@ -95,6 +111,16 @@ def test_all_rows_of_patches_at_once_as_on_a_gpu_are_the_library_s_too(shape, mo
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+@pytest.mark.parametrize("shape", WAYS["patches, ceil"], ids=str)
+def test_some_rows_of_patches_at_a_time_as_large_images_have_them_are_the_library_s_too(shape, at_once, monkeypatch):
+    pooled = library("patches, ceil")(*tensors(shape))
+    monkeypatch.setattr(patches, "BLOCK", 4 * at_once * pooled[:, :, 0].nbytes)
+    found, expected = (with_gradients(compute("patches, ceil"), *tensors(shape)) for compute in (ours, library))
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
+
+
 @EACH_WAY
 def test_convolution_is_the_library_s_to_rounding_in_single_precision(way, shape):
     exact = with_gradients(library(way), *tensors(shape))
@@ -105,11 +131,12 @@ def test_convolution_is_the_library_s_to_rounding_in_single_precision(way, shape
 
 @EACH_WAY
 def test_under_autocast_convolution_errs_by_rounding_to_bfloat16_as_the_library_does(way, shape):
-    images, weight = (tensor.bfloat16().float() for tensor in tensors(shape))  # so that the inputs are exact
+    images, weight, bias = (tensor.bfloat16().float() for tensor in tensors(shape))  # so that the inputs are exact
+    given = images, weight, 4 * bias.sign()  # so that rounding takes no number across 0
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert ours(way)(images, weight).dtype == torch.bfloat16
-        found, theirs = (with_gradients(compute(way), images, weight) for compute in (ours, library))
-    exact = with_gradients(library(way), images.double(), weight.double())
+        assert ours(way)(*given).dtype == torch.bfloat16
+        found, theirs = (with_gradients(compute(way), *given) for compute in (ours, library))
+    exact = with_gradients(library(way), *(tensor.double() for tensor in given))
     for mine, rounded, expected in zip(found, theirs, exact, strict=True):
         scale = expected.square().mean().sqrt()
         errors = [float((result - expected).square().mean().sqrt() / scale) for result in (mine, rounded)]
@@ -119,22 +146,22 @@ def test_under_autocast_convolution_errs_by_rounding_to_bfloat16_as_the_library_
 
 @pytest.mark.parametrize("way", WAYS)
 def test_only_the_gradients_that_are_asked_for_are_made(way):
-    images, weight = tensors(WAYS[way][0])
-    expected = with_gradients(ours(way), images, weight)[1:]
-    for asked in (0, 1):
-        inputs = [images.clone(), weight.clone()]
+    given = tensors(WAYS[way][0])
+    expected = with_gradients(ours(way), *given)[1:]
+    for asked in range(len(given)):
+        inputs = [tensor.clone() for tensor in given]
         inputs[asked].requires_grad_()
         result = ours(way)(*inputs)
         weights = torch.randn(result.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
         (result * weights).sum().backward()
         torch.testing.assert_close(inputs[asked].grad, expected[asked], rtol=1e-12, atol=1e-12)
-        assert inputs[1 - asked].grad is None
+        assert all(tensor.grad is None for place, tensor in enumerate(inputs) if place != asked)
 
 
 def test_bfloat16_gradients_of_images_are_summed_over_patches_in_float32():
     images = torch.ones(1, 1, 28, 28, dtype=torch.bfloat16).requires_grad_()
     weight = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(1)).bfloat16()
-    convolve_and_pool(images, weight).sum().backward()
+    convolve_relu_pool(images, weight, torch.zeros(1).bfloat16()).sum().backward()
     # all outputs are equal, so that the first of each window has the gradient: each patch's share is one weight, and
     # there is nothing to round but the sum over the patches that have a pixel
     firsts = torch.zeros(1, 1, 20, 20).double()
@@ -144,14 +171,14 @@ def test_bfloat16_gradients_of_images_are_summed_over_patches_in_float32():
 
 @EACH_WAY
 def test_images_may_be_a_view_of_others(way, shape):
-    images, weight = tensors(shape)
-    expected = library(way)(images, weight)
+    images, *parameters = tensors(shape)
+    expected = library(way)(images, *parameters)
     wide = functional.pad(images, (2, 3, 1, 0)).repeat_interleave(2, dim=0)
     for view in (wide[1::2, :, 1:, 2:-3], images.mT.contiguous().mT, images.to(memory_format=torch.channels_last)):
         assert torch.equal(view, images)
-        torch.testing.assert_close(ours(way)(view, weight), expected, rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(ours(way)(view, *parameters), expected, rtol=1e-11, atol=1e-11)
     one = images[:1].expand(len(images), -1, -1, -1)
-    torch.testing.assert_close(ours(way)(one, weight), library(way)(one, weight), rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(ours(way)(one, *parameters), library(way)(one, *parameters), rtol=1e-11, atol=1e-11)
 
 
 @EACH_WAY
@@ -163,9 +190,9 @@ def test_a_convolution_first_made_in_inference_serves_training_next(way, shape):
 
 
 def test_kernels_that_are_not_square_are_the_library_s():
-    images, weight = torch.rand(2, 1, 9, 9), torch.rand(3, 1, 3, 5)
-    assert torch.equal(convolve(images, weight), functional.conv2d(images, weight))
-    assert torch.equal(convolve_and_pool(images, weight), functional.max_pool2d(functional.conv2d(images, weight), 2))
+    given = torch.rand(2, 1, 9, 9), torch.rand(3, 1, 3, 5), torch.zeros(3)
+    assert torch.equal(convolve_relu(*given), relu(*given))
+    assert torch.equal(convolve_relu_pool(*given), relu_and_pool(*given))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -208,7 +235,7 @@ def test_transforms_are_the_fast_fourier_transform_and_its_inverse(kind, size):
 def test_a_transform_in_one_product_serves_a_convolution_as_well(shape, monkeypatch):
     monkeypatch.setattr(fourier, "kind", lambda dtype: fourier.Whole)
     fourier._fourier.cache_clear()
-    found, expected = (with_gradients(compute, *tensors(shape)) for compute in (convolve, functional.conv2d))
+    found, expected = (with_gradients(compute, *tensors(shape)[:2]) for compute in (convolve, functional.conv2d))
     fourier._fourier.cache_clear()
     for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
@@ -297,15 +324,16 @@ def test_networks_are_their_plain_equivalents_in_every_gradient(side, transforme
 
 @EACH_WAY
 def test_an_empty_batch_gives_an_empty_batch_and_gradients_of_zero(way, shape):
-    images, weight = tensors(shape)
-    weight.requires_grad_()
-    made = ours(way)(images[:0], weight)
-    assert made.shape == (0, *ours(way)(images, weight).shape[1:])
+    images, *parameters = tensors(shape)
+    for parameter in parameters:
+        parameter.requires_grad_()
+    made = ours(way)(images[:0], *parameters)
+    assert made.shape == (0, *ours(way)(images, *parameters).shape[1:])
     made.sum().backward()
-    assert not weight.grad.any()
+    assert not any(parameter.grad.any() for parameter in parameters)
 
 
-@pytest.mark.parametrize("layer", [convolve, convolve_and_pool])
+@pytest.mark.parametrize("layer", [convolve_relu, convolve_relu_pool])
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (1, 5), (3, 28), (2, 5)])
 def test_images_of_other_channels_or_smaller_than_the_kernel_are_refused_as_by_the_library(layer, channels, size):
     weight = torch.rand(6, 3 if channels == 1 and size == 28 else channels + 1 - (size == 5), 9, 9)
@@ -313,22 +341,22 @@ def test_images_of_other_channels_or_smaller_than_the_kernel_are_refused_as_by_t
     with pytest.raises(RuntimeError) as by_the_library:
         functional.conv2d(images, weight)
     with pytest.raises(RuntimeError, match=re.escape(str(by_the_library.value))):
-        layer(images, weight)
+        layer(images, weight, torch.zeros(len(weight)))
 
 
 @pytest.mark.parametrize("shape", WAYS["frequencies"], ids=str)
 def test_float16_does_not_overflow_where_the_library_does_not(shape):
-    images, weight = tensors(shape, torch.float16)
+    images, weight, _ = tensors(shape, torch.float16)
     images = torch.full_like(images, 230.0)
     torch.testing.assert_close(convolve(images, weight), functional.conv2d(images, weight), rtol=0.02, atol=2)
 
 
 @EACH_WAY
 def test_gradients_can_be_taken_under_autocast_of_what_was_computed_without_it(way, shape):
-    def within(images, weight):
+    def within(*given):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             with torch.autocast("cpu", enabled=False):
-                result = ours(way)(images, weight)
+                result = ours(way)(*given)
             result.backward(torch.ones_like(result), retain_graph=True)
         return result
 
@@ -345,9 +373,9 @@ def test_gradients_can_be_taken_under_autocast_of_what_was_computed_without_it(w
 
 @EACH_WAY
 def test_autocast_leaves_doubles_alone_as_the_library_does(way, shape):
-    images, weight = tensors(shape)
+    given = tensors(shape)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        torch.testing.assert_close(ours(way)(images, weight), library(way)(images, weight), rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(ours(way)(*given), library(way)(*given), rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("way", ["frequencies", "patches, ceil"])
@@ -366,7 +394,9 @@ def test_integers_are_refused_as_by_the_library():
 
 
 @pytest.mark.parametrize("size", [(1, 4), (4, 1), (1, 1)], ids=str)
-@pytest.mark.parametrize("pool", [max_pool, average_pool, partial(convolve_and_pool, weight=torch.rand(40, 1, 1, 1))])
+@pytest.mark.parametrize(
+    "pool", [max_pool, average_pool, partial(convolve_relu_pool, weight=torch.rand(40, 1, 1, 1), bias=torch.zeros(40))]
+)
 def test_what_has_no_pixel_after_pooling_is_refused_as_by_the_library(size, pool):
     with pytest.raises(RuntimeError, match="Output size is too small"):
         pool(torch.rand(2, 1, *size))

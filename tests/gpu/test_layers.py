@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from stn_bench.convolution import convolve, convolve_and_pool
+from stn_bench.convolution import convolve_relu, convolve_relu_pool
 from stn_bench.training.precision import compute_exactly
 
 pytestmark = pytest.mark.gpu
@@ -17,13 +17,13 @@ SHAPES += [(2, 64, 17, 17, 48, 7), (2, 3, 28, 28, 6, 5)]
 CASES = [(shape, pooled) for shape in SHAPES for pooled in (False, True) if not pooled or shape[3] > shape[5]]
 
 
-def library(images, weight, pooled):
-    features = functional.conv2d(images, weight)
+def library(images, weight, bias, pooled):
+    features = functional.conv2d(images, weight, bias).relu()
     return functional.max_pool2d(features, 2, ceil_mode=True) if pooled else features
 
 
-def with_gradients(compute, images, weight):
-    inputs = [images.detach().clone().requires_grad_(), weight.detach().clone().requires_grad_()]
+def with_gradients(compute, *given):
+    inputs = [each.detach().clone().requires_grad_() for each in given]
     result = compute(*inputs)
     torch.manual_seed(4)
     (result * torch.randn(result.shape, dtype=torch.float64).to(result)).sum().backward()
@@ -38,9 +38,11 @@ def test_convolution_is_the_library_s(shape, pooled, dtype):
     torch.manual_seed(3)
     images = torch.rand(batch, channels, height, width, dtype=torch.float64, device="cuda")
     weight = torch.randn(filters, channels, kernel, kernel, dtype=torch.float64, device="cuda") / kernel
-    ours = partial(convolve_and_pool, ceil_mode=True) if pooled else convolve
-    expected = with_gradients(partial(library, pooled=pooled), images, weight)
+    bias = torch.randn(filters, dtype=torch.float64, device="cuda")
+    ours = partial(convolve_relu_pool, ceil_mode=True) if pooled else convolve_relu
+    expected = with_gradients(partial(library, pooled=pooled), images, weight, bias)
     precise = 1e-11 if dtype == torch.float64 else 1e-5
-    for found, wanted in zip(with_gradients(ours, images.to(dtype), weight.to(dtype)), expected, strict=True):
+    given = (each.to(dtype) for each in (images, weight, bias))
+    for found, wanted in zip(with_gradients(ours, *given), expected, strict=True):
         assert found.dtype == dtype
         torch.testing.assert_close(found.double(), wanted, rtol=0, atol=precise * float(wanted.abs().max()))
