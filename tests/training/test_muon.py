@@ -63,8 +63,11 @@ def test_a_number_out_of_range_is_refused(setting, words):
         muon([{"params": [torch.nn.Parameter(torch.ones(2, 2))]}], **setting)
 
 
-@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (8, 3, 3, 3), (6, 80), (80, 6), (6, 8, 7, 7)])
-def test_without_products_in_bfloat16_a_step_is_taken_in_float32(monkeypatch, shape):
+SMALL = [(12, 40), (40, 12), (8, 3, 3, 3), (6, 80), (80, 6), (6, 8, 7, 7), (128, 128)]
+
+
+@pytest.mark.parametrize("shape", [*SMALL, (129, 140), (160, 40, 2, 2), (300, 129)])
+def test_a_step_is_taken_in_bfloat16_for_large_matrices_where_there_is_such_a_product(monkeypatch, shape):
     """The iteration itself, a X + b (X X') X + c (X X')^2 X from the normalised momentum, in double precision."""
     torch.manual_seed(0)
     gradient = torch.randn(shape)
@@ -79,7 +82,7 @@ def test_without_products_in_bfloat16_a_step_is_taken_in_float32(monkeypatch, sh
         monkeypatch.setattr("stn_bench.training.muon.multiplies_bfloat16", lambda device, native=native: native)
         away[native] = float((step(torch.zeros(shape), gradient, lr=0.01) - expected).norm() / expected.norm())
     assert away[False] < 1e-4
-    assert 1e-3 < away[True] < 0.1  # and bfloat16 is what it is elsewhere
+    assert away[True] < 1e-4 if shape in SMALL else 1e-3 < away[True] < 0.1
 
 
 def test_matrices_of_many_shapes_in_one_batch_are_those_taken_one_by_one():
