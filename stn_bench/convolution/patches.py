@@ -45,11 +45,11 @@ class _ConvolveReluPool(torch.autograd.Function):
         rows, columns, pixels, batch = patches.shape
         pooled = images.new_empty(rows, columns, filters, batch)
         gains = images.new_empty(3, rows, columns, filters, batch)
-        matrix = torch.cat([_shifted(weight), bias.repeat(4)[:, None]], dim=1)
+        matrices = _repeated(torch.cat([_shifted(weight), bias.repeat(4)[:, None]], dim=1), pooled)
         for block, outputs in _blocks(pooled):
             corners = outputs.unbind(2)
             by_window = outputs.view(-1, 4 * filters, batch)
-            torch.bmm(matrix.expand(len(by_window), -1, -1), patches[block].view(-1, pixels, batch), out=by_window)
+            torch.bmm(matrices[: len(by_window)], patches[block].view(-1, pixels, batch), out=by_window)
             for (y, x), corner in zip(CORNERS, corners, strict=True):
                 if y and odd[0] and block.stop == rows:
                     corner[-1] = -torch.inf
@@ -76,14 +76,14 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None
     precise = torch.promote_types(gradient.dtype, torch.float32)
     by_weight = weight.new_zeros(4 * filters, side**2 + 1, dtype=precise)
     by_pixel = weight.new_zeros(ctx.padded if of_images else 0, dtype=precise)
-    back = _shifted(weight).t().contiguous()
+    back = _repeated(_shifted(weight).t(), pooled)
     for block, outputs in _blocks(pooled):
         spread(keep_where_above_0(gradient[block], pooled[block]), gains[:, block].unbind(), outputs.unbind(2))
         by_window = outputs.view(-1, 4 * filters, batch)
         if any(of_parameters):
-            by_weight += (by_window @ patches[block].flatten(0, 1).mT).sum(0, dtype=precise)
+            by_weight += (by_window @ patches[block].flatten(0, 1).mT).sum(0)
         if of_images:
-            by_patch = back.expand(len(by_window), -1, -1) @ by_window
+            by_patch = back[: len(by_window)] @ by_window
             _put_back(by_patch.view(*outputs.shape[:2], side, side, batch), by_pixel[2 * block.start :])
     image_gradient = weight_gradient = bias_gradient = None
     if of_images:
@@ -119,12 +119,22 @@ def _shifted(weight: Tensor) -> Tensor:
 
 def _blocks(pooled: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Some rows of windows (H', W', F, B) at a time, and room for the outputs that are pooled: (rows, W', 4, F, B)."""
-    rows = len(pooled)
-    at_once = rows if _is_gpu(pooled) else max(1, min(rows, BLOCK // (4 * pooled[0].nbytes)))
+    rows, at_once = len(pooled), _at_once(pooled)
     room = pooled.new_empty(at_once, pooled.shape[1], 4, *pooled.shape[2:])
     for row in range(0, rows, at_once):
         block = slice(row, min(row + at_once, rows))
         yield block, room[: block.stop - row]
+
+
+def _at_once(pooled: Tensor) -> int:
+    """How many rows of windows."""
+    return len(pooled) if _is_gpu(pooled) else max(1, min(len(pooled), BLOCK // (4 * pooled[0].nbytes)))
+
+
+def _repeated(matrix: Tensor, pooled: Tensor) -> Tensor:
+    """A matrix for each window of a block: `bmm` on a CPU would copy an expanded one at each call."""
+    matrices = matrix.contiguous().expand(_at_once(pooled) * pooled.shape[1], -1, -1)
+    return matrices if _is_gpu(pooled) else matrices.contiguous()
 
 
 def _is_gpu(tensor: Tensor) -> bool:
