@@ -76,7 +76,7 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None
     precise = torch.promote_types(gradient.dtype, torch.float32)
     by_weight = weight.new_zeros(4 * filters, side**2 + 1, dtype=precise)
     by_pixel = weight.new_zeros(ctx.padded if of_images else 0, dtype=precise)
-    back = _repeated(_shifted(weight).t(), pooled)
+    back = _repeated(_shifted(weight).t(), pooled) if of_images else weight
     for block, outputs in _blocks(pooled):
         spread(keep_where_above_0(gradient[block], pooled[block]), gains[:, block].unbind(), outputs.unbind(2))
         by_window = outputs.view(-1, 4 * filters, batch)
