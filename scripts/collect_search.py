@@ -3,9 +3,10 @@
     python scripts/collect_search.py outputs/recipe_search outputs/reference/recipe_search
     python scripts/collect_search.py outputs/calibration outputs/reference/calibration
 
-Keeps each `result.json`; `comparison.md` beside them has a line for each cell and tag: what its runs set otherwise than
-those of most tags do, the mean error over seeds with its sample standard deviation, each seed's error, seconds of
-training, and the test error that the paper gives for the cell.
+Keeps each `result.json`; `comparison.md` beside them has a line for the runs of a cell that differ in the seed alone:
+what they set otherwise than most others of the cell, the mean error over seeds with its sample standard deviation, each
+seed's error, seconds of training, and the test error that the paper gives for the cell. A precision is the one that a
+run took, asked for or left to the device.
 Records that are in the folder already stay there; given as both folders, it gets a new table.
 """
 
@@ -16,39 +17,45 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
 from stn_bench.cli.table import DEFAULT_TABLE
+from stn_bench.results.agreement import IN_DEED, NOT_COMPARED
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
 from stn_bench.results.spec import parse_spec
 from stn_bench.results.statistics import mean, percent, sample_sd
 
-NOT_TOLD = ("seed", "tag", "device", "output")
 COMPARISON = "comparison.md"
-NULL = str(None)
+
+
+class Variant(NamedTuple):
+    """Runs of one cell that differ in the seed alone."""
+
+    tag: str
+    settings: tuple[tuple[str, str], ...]
 
 
 def comparison(records: Sequence[RunRecord]) -> str:
     """The table in Markdown, cell by cell, the best first."""
-    cells: dict[tuple[str, str], dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for run in records:
+    cells: dict[tuple[str, str], dict[Variant, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    for run in sorted(records, key=lambda run: run.seed):
         model = f"{run.choices['model']} {run.choices['transform'] or ''}".strip()
-        cells[run.choices["data"].upper(), model][run.choices["tag"] or "-"].append(run)
+        variant = Variant(run.choices["tag"] or "-", tuple(_settings(run)))
+        cells[run.choices["data"].upper(), model][variant].append(run)
     published = _published()
     lines = []
-    for cell, tags in sorted(cells.items()):
-        usual = _usual([runs[0] for runs in tags.values()])
-        for tag, runs in sorted(tags.items(), key=lambda item: (mean([run.error for run in item[1]]), item[0])):
-            runs.sort(key=lambda run: run.seed)
+    for cell, variants in sorted(cells.items()):
+        usual = _usual(list(variants))
+        for variant, runs in sorted(variants.items(), key=lambda item: (mean([run.error for run in item[1]]), item[0])):
             errors = [run.error for run in runs]
             sd = sample_sd(errors)
             lines.append(
                 [
                     *cell,
-                    tag,
-                    ", ".join(f"{key}={value}" for key, value in _flat(runs[0].config) if usual.get(key) != value),
+                    variant.tag,
+                    ", ".join(f"{key}={value}" for key, value in variant.settings if usual.get(key) != value),
                     str(percent(mean(errors))) + ("" if sd is None else f" ± {percent(sd)}"),
                     ", ".join(str(percent(error)) for error in errors),
                     f"{statistics.median(run.seconds for run in runs):.0f}",
@@ -59,21 +66,33 @@ def comparison(records: Sequence[RunRecord]) -> str:
     return tabulate(lines, head, "github", disable_numparse=True) + "\n"
 
 
-def _usual(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """The value of each key that most of the runs have; of equally many, the first run's. A run from before there was a
-    key has its null, which changes nothing."""
-    configs = [dict(_flat(run.config)) for run in runs]
-    keys = dict.fromkeys(key for config in configs for key in config)
-    return {key: Counter(config.get(key, NULL) for config in configs).most_common(1)[0][0] for key in keys}
+def _usual(variants: Sequence[Variant]) -> dict[str, str]:
+    """The value of each key that most of the variants have, none included; of equally many, that of the first run."""
+    settings = [dict(variant.settings) for variant in variants]
+    keys = dict.fromkeys(key for one in settings for key in one)
+    counts = {key: Counter(one.get(key) for one in settings).most_common(1)[0][0] for key in keys}
+    return {key: value for key, value in counts.items() if value is not None}
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _settings(run: RunRecord) -> Iterator[tuple[str, str]]:
+    """The recipe's name and what the config sets, by dotted key; a null is as good as the key's absence."""
+    yield "recipe", run.choices["recipe"]
+    for key, value in _flat(run.config):
+        if value is not None and key not in NOT_COMPARED | {"tag"}:
+            yield key, _text(getattr(run, IN_DEED[key]) if key in IN_DEED else value)
+
+
+def _text(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.15g}" if number else str(value).replace(" ", "")
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
-        elif prefix + name not in NOT_TOLD:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            yield prefix + name, f"{value:.15g}" if number else str(value).replace(" ", "")
+        else:
+            yield prefix + name, value
 
 
 def _published() -> dict[tuple[str, str], str]:

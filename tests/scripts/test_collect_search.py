@@ -17,17 +17,18 @@ RECORD = json.loads(min((ROOT / "outputs/reference/precision").rglob("result.jso
 def leave(tmp_path):
     """Leave a run on held-out digits in the folder `runs`."""
 
-    def leave(seed, tag, errors, data="r", evaluated_on="validation", **recipe):
+    def leave(seed, tag, errors, data="r", evaluated_on="validation", name="fast", took="bf16", **recipe):
         config = RECORD["config"] | {"seed": seed, "tag": tag, "recipe": RECORD["config"]["recipe"] | recipe}
         record = RECORD | {
-            "choices": RECORD["choices"] | {"data": data, "tag": tag},
+            "choices": RECORD["choices"] | {"data": data, "tag": tag, "recipe": name},
+            "precision": took,
             "config": config,
             "seed": seed,
             "errors": errors,
             "error": errors / 10_000,
             "evaluated_on": evaluated_on,
         }
-        folder = tmp_path / f"runs/{data}/seed{seed}-{tag}"
+        folder = tmp_path / f"runs/{data}/{name}/seed{seed}-{tag}"
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(json.dumps(record))
 
@@ -67,6 +68,25 @@ def test_a_key_that_older_runs_lack_is_told_where_it_is_set_and_equal_numbers_ar
     leave(1, "new", 100, clip_norm=3, new_key=None)
     leave(1, "wide", 90, clip_norm=3.0, new_key=56)
     assert [line[2:4] for line in collect()] == [["wide", "recipe.new_key=56"], ["new", ""], ["old", ""], ["older", ""]]
+
+
+def test_recipes_and_whatever_else_differs_are_not_averaged_as_seeds(leave, collect):
+    leave(1, None, 70)
+    leave(2, None, 72)
+    leave(3, None, 60, batch_size=128)
+    leave(1, None, 150, name="paper")
+    assert [[line[2], line[3], line[5]] for line in collect()] == [
+        ["-", "recipe.batch_size=128", "0.60"],
+        ["-", "", "0.70, 0.72"],
+        ["-", "recipe=paper", "1.50"],
+    ]
+
+
+def test_the_precision_is_that_which_a_run_took(leave, collect):
+    leave(1, "base", 70, precision="bf16")
+    leave(2, "base", 71, precision="auto")
+    leave(1, "elsewhere", 72, precision="auto", took="fp32")
+    assert [line[2:4] for line in collect()] == [["base", ""], ["elsewhere", "recipe.precision=fp32"]]
 
 
 def test_halves_are_rounded_up_as_in_every_table(leave, collect):
