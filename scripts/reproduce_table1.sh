@@ -15,6 +15,10 @@ runs=outputs/runs
 recipe=fast
 for word in "$@"; do # what the words choose is what is collected
     case $word in
+        tag=* | data.validation=*)
+            echo "reproduce_table1.sh: Table 1 is of runs without a tag, on test digits: leave $word out" >&2
+            exit 2
+            ;;
         output=*) runs=${word#output=} ;;
         recipe=*) recipe=${word#recipe=} ;;
         transform=* | model=*_stn*) sweeps=(distorted_mnist) ;; # bounds have no transformer

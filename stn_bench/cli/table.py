@@ -17,6 +17,7 @@ from stn_bench.errors import UserError
 if TYPE_CHECKING:
     from stn_bench.results.record import RunRecord
     from stn_bench.results.spec import TableSpec
+    from stn_bench.results.table import Table
 
 DEFAULT_RUNS = Path("outputs/runs")
 DEFAULT_TABLE = "distorted_mnist"
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec = _read_table(arguments.name)
         records = _read_runs(arguments.runs)
         table = build_table(spec, records, recipe=arguments.recipe, tag=arguments.tag)
+        _check_tag(table, records)
         if not any(cell.runs for cell in table.cells):
             _check_recipe(arguments.recipe)
             folders = " ".join(map(str, arguments.runs or [DEFAULT_RUNS]))
@@ -111,6 +113,15 @@ def _check_recipe(name: str | None) -> None:
     names = list(choices("recipe"))
     if name is not None and name not in names:
         raise UserError(f"no recipe is called {name!r}{suggestion(name, names)}; there are {', '.join(names)}")
+
+
+def _check_tag(table: Table, records: Sequence[RunRecord]) -> None:
+    """Raise UserError for a tag that none of the table's runs has, where there are runs of others."""
+    tags = sorted({run.choices["tag"] for run in records if run.choices["tag"] and run.evaluated_on == "test"})
+    shown = {run.choices["tag"] for cell in table.cells for run in cell.runs}
+    if records and table.tag is not None and table.tag not in shown:
+        there_are = f"; there are {', '.join(tags)}" if tags else ""
+        raise UserError(f"no run of this table has the tag {table.tag!r}{suggestion(table.tag, tags)}{there_are}")
 
 
 def _read_runs(folders: Sequence[Path] | None) -> list[RunRecord]:

@@ -28,6 +28,14 @@ def recipes_of(runs: Sequence[RunRecord]) -> str:
     return f"the columns were not trained by one recipe, though it has one name: {named}." if named else ""
 
 
+def training_of(pairs: Sequence[tuple[RunRecord, RunRecord]]) -> str:
+    """The keys in which runs that are compared were trained otherwise or to another budget, or nothing."""
+    for pair in pairs:
+        if found := _differing([_part(run, "precision", "recipe.", "model.parameters_budget") for run in pair]):
+            return _named(found)
+    return ""
+
+
 def data_of(runs: Sequence[RunRecord]) -> str:
     """A remark that names the keys in which the data of a column's runs, one of each row, differ, or nothing."""
     named = _named(_differing([_part(run, "data") for run in runs]))

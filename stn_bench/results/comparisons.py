@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stn_bench.results.agreement import training_of
 from stn_bench.results.predictions import PredictionsError, wrong_predictions
 from stn_bench.results.record import RunRecord
 from stn_bench.results.significance import McNemar, clustered_mcnemar, holm, paired_t
 from stn_bench.results.spec import Column, Row
 from stn_bench.results.statistics import mean
 from stn_bench.results.table import Cell, Table
+
+_UNTESTED = "Not tested over images"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def with_tests(table: Table) -> Table:
     """The same table with the comparisons of its YAML tested, as far as its rows are shown and its runs allow.
 
     The predictions are read from the folders of the runs; those that cannot be used are left out of the test over
-    images with a remark. Both kinds of p-values are corrected by Holm's method, each over all comparisons tested.
+    images with a remark. There is one, too, on rows that were not trained by one recipe to one budget. Both kinds of
+    p-values are corrected by Holm's method, each over all comparisons tested.
     """
     reader = _Reader()
     cells = {(cell.row.name, cell.column.label): cell for cell in table.cells}
@@ -75,7 +79,10 @@ def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> C
     errors, others = ([of[seed].error for seed in seeds] for of in (ours, theirs))
     difference = _difference(ours, theirs, seeds)
     gap = None if bound is None or bound.mean is None else mean(others) - bound.mean
-    tested, over_images = _over_images(better, than, [(ours[seed], theirs[seed]) for seed in seeds], reader)
+    pairs = [(ours[seed], theirs[seed]) for seed in seeds]
+    if unlike := training_of(pairs):
+        reader.remark(f"Compared, but not trained alike, {unlike}", _place(better, than))
+    tested, over_images = _over_images(better, than, pairs, reader)
     return replace(
         compared,
         difference=difference,
@@ -97,8 +104,7 @@ def _over_images(
 ) -> tuple[tuple[int, ...], McNemar | None]:
     images = _images(pairs[0][0])
     if any(_images(run) != images for pair in pairs for run in pair):
-        place = f"{better.row.name} and {than.row.name} on {better.column.label}"
-        reader.remark("not evaluated on the same images", place)
+        reader.remark(f"{_UNTESTED}, not evaluated on the same images", _place(better, than))
         return (), None
     found = []
     for pair in pairs:
@@ -109,6 +115,10 @@ def _over_images(
         return (), None
     seeds, ours, theirs = zip(*found, strict=True)
     return seeds, clustered_mcnemar(sum(ours), sum(theirs))
+
+
+def _place(better: Cell, than: Cell) -> str:
+    return f"{better.row.name} and {than.row.name} on {better.column.label}"
 
 
 def _images(run: RunRecord) -> tuple[object, ...]:
@@ -133,13 +143,12 @@ class _Reader:
     def remarks(self) -> tuple[str, ...]:
         """A sentence for each reason, with the runs that it is about."""
         return tuple(
-            f"Not tested over images, {reason}: {'; '.join(places[:3])}"
-            + (f" and {len(places) - 3} more." if len(places) > 3 else ".")
+            f"{reason}: {'; '.join(places[:3])}" + (f" and {len(places) - 3} more." if len(places) > 3 else ".")
             for reason, places in self._places.items()
         )
 
     def remark(self, reason: str, place: str) -> None:
-        """Note why something was not tested."""
+        """Note what a reader has to be told, and where."""
         self._places.setdefault(reason, []).append(place)
 
     def wrong(self, cell: Cell, run: RunRecord) -> Any:
@@ -150,5 +159,5 @@ class _Reader:
             try:
                 self._read[key] = wrong_predictions(run).astype(int)
             except PredictionsError as error:
-                self.remark(str(error), f"{cell.row.name} on {cell.column.label}, seed {run.seed}")
+                self.remark(f"{_UNTESTED}, {error}", f"{cell.row.name} on {cell.column.label}, seed {run.seed}")
         return self._read[key]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from stn_bench.results.missing import missing_seeds
 from stn_bench.results.statistics import percent
@@ -31,10 +30,11 @@ def cells_grid(table: Table, escape: Callable[[str], str], bold: Callable[[str],
     first = table.rows[0] if table.rows else ()
     lines = [line("model", "transform", "", [escape(cell.column.label) for cell in first])]
     for cells in table.rows:
-        row = cells[0].row
-        lines.append(line(row.label, row.transform_label, "ours", [_ours(cell, escape, bold) for cell in cells]))
+        row, decimals = cells[0].row, table.spec.decimals
+        ours = [_ours(cell, decimals, escape, bold) for cell in cells]
+        lines.append(line(row.label, row.transform_label, "ours", ours))
         if any(cell.published is not None for cell in cells):
-            lines.append(line("", "", "paper", [_published_text(cell) for cell in cells]))
+            lines.append(line("", "", "paper", [_published_text(cell, decimals) for cell in cells]))
     return lines
 
 
@@ -67,27 +67,27 @@ def lacks(table: Table) -> list[str]:
     words = [f"a cell marked - has no run, {empty} of {len(table.distinct)}"] if empty else []
     words += [f"{short} of {len(table.distinct)} have fewer than {table.wanted} runs"] if short else []
     sentence = "; ".join(words)
-    return [f"{sentence[0].upper()}{sentence[1:]}. To fill them:"] if words else []
+    what = f"To fill them, with whatever else tag {table.tag} stands for added" if table.tag else "To fill them"
+    return [f"{sentence[0].upper()}{sentence[1:]}. {what}:"] if words else []
 
 
-def _ours(cell: Cell, escape: Callable[[str], str], bold: Callable[[str], str]) -> str:
+def _ours(cell: Cell, decimals: int, escape: Callable[[str], str], bold: Callable[[str], str]) -> str:
     if cell.mean is None:
         return escape("-")
     mean = str(percent(cell.mean, 2))
     spread = "" if cell.sd is None else f" ± {percent(cell.sd, 2)}"
-    return (bold(mean) if _at_or_below_paper(cell) else mean) + escape(f"{spread} ({len(cell.runs)})")
+    return (bold(mean) if _at_or_below_paper(cell, decimals) else mean) + escape(f"{spread} ({len(cell.runs)})")
 
 
-def _published_text(cell: Cell) -> str:
-    return "" if cell.published is None else repr(round(100 * cell.published, 6))  # 2.0 stays "2.0"
+def _published_text(cell: Cell, decimals: int) -> str:
+    return "" if cell.published is None else str(percent(cell.published, decimals))
 
 
-def _at_or_below_paper(cell: Cell) -> bool:
+def _at_or_below_paper(cell: Cell, decimals: int) -> bool:
     """Whether ours, rounded to as many decimals as the paper gives, is no larger than the paper's."""
     if cell.mean is None or cell.published is None:
         return False
-    published = Decimal(_published_text(cell))
-    return percent(cell.mean, -int(published.as_tuple().exponent)) <= published
+    return percent(cell.mean, decimals) <= percent(cell.published, decimals)
 
 
 def _compared(table: Table) -> bool:

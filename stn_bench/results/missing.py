@@ -1,4 +1,4 @@
-"""The runs that a table lacks, and the few commands that train them and nothing else."""
+"""The runs that a table lacks, and the few commands that train them."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def missing_seeds(cell: Cell, wanted: int = WANTED) -> tuple[int, ...]:
 
 
 def fill_commands(table: Table) -> list[str]:
-    """The commands that train each missing run of a table once, and no other.
+    """The commands that train each missing run of a table once.
 
     They narrow the sweep of the table or of the row, or list choices where there is none. Of the ways to put cells
     together axis by axis, the one with the fewest commands is taken. Where that are more than three, those of a sweep
-    give way to one that spans them all: it makes finished runs of the table, too, which `stn-train` skips.
+    give way to one that spans them all: it makes other runs of the table, too; finished ones `stn-train` skips.
     """
     cells = [(cell, missing_seeds(cell, table.wanted)) for cell in table.distinct]
     blocks = [_block(cell, seeds, table) for cell, seeds in cells if seeds]

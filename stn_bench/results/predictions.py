@@ -31,7 +31,7 @@ def read_predictions(run: RunRecord) -> tuple[NDArray[Any], NDArray[Any] | None]
     arrays = _arrays(run.folder / PREDICTIONS_NAME)
     if "predictions" not in arrays:
         raise PredictionsError(f"no {PREDICTIONS_NAME} beside the record")
-    above = (_arrays(folder / LABELS_NAME) for folder in list(run.folder.parents)[:4])
+    above = (_arrays(folder / LABELS_NAME) for folder in list(run.folder.absolute().parents)[:4])
     labels = next((found["labels"] for found in (arrays, *above) if "labels" in found), None)
     return arrays["predictions"], labels
 

@@ -75,6 +75,13 @@ class TableSpec:
     sweep: str | None = None  # the `stn-train sweep=` that fills the whole table
     comparisons: tuple[Comparison, ...] = ()  # what is tested in each column
 
+    @property
+    def decimals(self) -> int:
+        """Of the published numbers, in percent: as many as one of them needs, so that 0.90 beside 0.75 has two."""
+        published = [error for row in self.rows for error in row.published if error is not None]
+        texts = [repr(round(100 * error, 6)) for error in published]  # 2.0 stays "2.0"
+        return max([len(text.partition(".")[2]) for text in texts], default=1)
+
 
 def parse_spec(text: str, name: str) -> TableSpec:
     """Read the YAML of the table called `name`; published numbers are in percent there, fractions afterwards.

@@ -80,12 +80,14 @@ def _clause(one: Compared) -> str:
     better, than = _short(one.better, one), _short(one.than, one)
     fewer = f"{points} {'more' if difference < 0 else 'fewer'}"
     inside = []
+    if one.over_images_holm is not None and one.tested != one.seeds:  # seeds p is of all of them, and so is a share
+        inside.append(f"on seeds {', '.join(map(str, one.tested))} alone")
     if one.over_images_holm is None:
         text = f"{better} is {points} {'above' if difference < 0 else 'below'} {than}"
         inside.append("not tested over images")
     elif one.over_images_holm < ALPHA:
         text = f"{better} {'is beaten by' if difference < 0 else 'beats'} {than} by {points}"
-        if one.gap_closed is not None and one.bound is not None and difference > 0 and one.difference > 0:
+        if one.tested == one.seeds and one.gap_closed is not None and one.bound is not None and difference > 0:
             text += f", {100 * one.gap_closed:.0f} % of the way to {one.bound.name}"
         inside.append(f"p {p_text(one.over_images_holm)}")
     else:

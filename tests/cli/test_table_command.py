@@ -72,6 +72,22 @@ def test_bounds_stand_below_the_published_rows_without_a_line_of_the_papers(tmp_
     assert out.endswith("      stn-train sweep=distorted_mnist recipe=fast\n      stn-train sweep=bounds recipe=fast\n")
 
 
+def test_a_tag_that_no_run_has_is_one_sentence(tmp_path, capsys):
+    leave_run(tmp_path / "outputs/runs", data="e", tag="oracle")
+    leave_run(tmp_path / "outputs/runs", tag="wide")
+    assert main(["--tag", "wied"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "stn-table: no run of this table has the tag 'wied': did you mean wide?; there are oracle, wide\n",
+    )
+
+
+def test_the_commands_of_a_tagged_table_say_that_they_lack_what_the_tag_stands_for(tmp_path, capsys):
+    leave_run(tmp_path / "outputs/runs", tag="wide")
+    assert main(["--tag", "wide"]) == 0
+    assert "To fill them, with whatever else tag wide stands for added:" in capsys.readouterr().out
+
+
 def test_a_tag_that_rows_have_for_themselves_is_one_sentence(tmp_path, capsys):
     leave_run(tmp_path / "outputs/runs", tag="oracle")
     assert main(["--tag", "oracle"]) == 1

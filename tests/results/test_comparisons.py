@@ -144,7 +144,7 @@ def test_runs_on_other_images_are_not_paired(spec, leave_run, random, other):
     found = comparisons_of(spec, pair)
     assert found.compared[0].difference is not None
     assert found.compared[0].over_images is None
-    assert found.remarks == ("Not tested over images, not evaluated on the same images: ST-CNN Aff and CNN on R.",)
+    assert "Not tested over images, not evaluated on the same images: ST-CNN Aff and CNN on R." in found.remarks
 
 
 @pytest.mark.parametrize("other", [{"data_sha256": "1" * 64}, {"config": {"data": {"distortion": {"degrees": 45}}}}])
@@ -153,12 +153,28 @@ def test_seeds_on_different_images_are_not_tested_together(spec, leave_run, rand
     runs = [leave_run(random.random(200) < 0.2, *ROWS[row], seed=s, **o) for row in ("CNN", "Aff") for s, o in seeds]
     found = comparisons_of(spec, runs)
     assert found.compared[0].over_images is None
-    assert found.remarks == ("Not tested over images, not evaluated on the same images: ST-CNN Aff and CNN on R.",)
+    assert "Not tested over images, not evaluated on the same images: ST-CNN Aff and CNN on R." in found.remarks
 
 
 def test_seeds_on_more_or_fewer_images_are_not_tested_together(spec, leave_run, random):
     runs = [leave_run(random.random(100 * s) < 0.2, *ROWS[row], seed=s) for row in ("CNN", "Aff") for s in (1, 2)]
     assert comparisons_of(spec, runs).compared[0].over_images is None
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"recipe": {"batch_size": 256, "optimiser": {"lr": 0.2}}}, "`recipe.optimiser.lr` (0.1, 0.2)"),
+        ({"model": {"parameters_budget": 20_000}}, "`model.parameters_budget` (400000, 20000)"),
+        ({"model": {"parameters_budget": 400_000, "filters": 30}}, None),  # what a row is
+    ],
+    ids=["recipe", "budget", "model"],
+)
+def test_rows_that_were_not_trained_alike_are_compared_with_a_remark(spec, make_record, change, told):
+    config = make_record().config | {"model": {"parameters_budget": 400_000}}
+    pair = [make_record(*ROWS["Aff"], config=config), make_record(*ROWS["CNN"], config=config | change)]
+    remarks = [remark for remark in comparisons_of(spec, pair).remarks if "alike" in remark]
+    assert remarks == [f"Compared, but not trained alike, {told}: ST-CNN Aff and CNN on R."] * (told is not None)
 
 
 def test_rows_that_are_not_shown_are_not_compared(spec, runs):

@@ -189,6 +189,14 @@ def test_bold_is_at_or_below_the_paper_after_rounding_as_the_paper_does(make_rec
     assert ("**" in line) == bold
 
 
+def test_a_zero_that_was_published_at_the_end_counts_as_a_decimal(make_record):
+    spec = parse_spec(SPEC.replace("[1.2, 1.4]", "[0.90, 0.75]"), "small")
+    lines = formats.markdown(build_table(spec, [make_record(errors=93)])).splitlines()
+    assert "0.93 (1)" in lines[4]
+    assert "**" not in lines[4]
+    assert [cell.strip() for cell in lines[5].split("|")[-3:-1]] == ["0.90", "0.75"]
+
+
 def test_a_table_without_published_numbers_does_not_speak_of_the_paper(make_record):
     text = re.sub(r", published: \[.*?\]|, transform_label: \S+(?=,)", "", SPEC)
     lines = formats.markdown(build_table(parse_spec(text, "small"), [make_record()])).splitlines()

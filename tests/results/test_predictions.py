@@ -1,9 +1,12 @@
 """Predictions are used only where they bear out the record."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from stn_bench.results.predictions import PredictionsError, wrong_predictions
+from stn_bench.results.record import read_record
 
 WRONG = np.arange(50) % 7 == 3
 
@@ -26,6 +29,13 @@ def test_the_labels_may_lie_once_above_many_runs(leave_run, levels):
     labels = without_labels(run)
     np.savez_compressed(run.folder.parents[levels - 1] / "labels.npz", labels=labels)
     assert np.array_equal(wrong_predictions(run), WRONG)
+
+
+def test_labels_above_are_found_from_inside_the_folder_of_the_runs(leave_run, monkeypatch):
+    run = leave_run(WRONG)
+    np.savez_compressed(run.folder.parents[2] / "labels.npz", labels=without_labels(run))
+    monkeypatch.chdir(run.folder.parent)
+    assert np.array_equal(wrong_predictions(read_record(Path(run.folder.name) / "result.json")), WRONG)
 
 
 def test_labels_that_lie_farther_away_are_not_taken_for_those_of_a_run(leave_run):

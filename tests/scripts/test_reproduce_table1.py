@@ -87,3 +87,9 @@ def test_make_calls_it_and_says_so():
     makefile = (ROOT / "Makefile").read_text()
     assert "\ntable1:\n\tscripts/reproduce_table1.sh $(WORDS)\n" in makefile
     assert "make table1 " in subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("word", ["tag=mine", "data.validation=10000"])
+def test_words_whose_runs_no_table_collects_are_refused_before_anything_is_trained(reproduce, word):
+    code, calls, _ = reproduce("data=r", word)
+    assert (code, calls) == (2, [])
