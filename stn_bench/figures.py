@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def warp_figure(inputs: Tensor, points: Tensor, outputs: Tensor, titles: Sequence[str] = ()) -> Figure:
+def warp_figure(inputs: Tensor, points: Tensor, outputs: Tensor) -> Figure:
     """Inputs (B, C, H, W) with the frames sampled at points (B, H', W', 2) drawn on them, outputs (B, C, H', W') below.
 
     The frame's first edge, the top of the output, is drawn thicker. What of a frame is farther from the input than five
@@ -32,8 +32,6 @@ def warp_figure(inputs: Tensor, points: Tensor, outputs: Tensor, titles: Sequenc
         for edge, width in zip(edges, (2.2, 1.0, 1.0, 1.0), strict=True):
             above.plot(edge[:, 0], edge[:, 1], color="#ff7f0e", linewidth=width, clip_on=False)
         _image(below, outputs[column, 0])
-        if titles:
-            above.set_title(titles[column], fontsize=9)
     ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # frames may reach as far as the words
     axes[0, 0].set_ylabel("input, frame", fontsize=9, bbox=ground)
     axes[0, 0].set_axisbelow(False)
@@ -57,9 +55,9 @@ def contact_sheet(rows: dict[str, Tensor]) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file, making its folder where there is none."""
+    """Write a figure as a PNG file, whatever its name ends in, making its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
 
 
 def _canvas(columns: int, rows: int) -> Figure:

@@ -129,6 +129,10 @@ class SpatialTransformer(nn.Module):
         super()._apply(fn, recurse)
         return self
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._basis.clear()  # a transform with numbers of its own has others then
+        super()._load_from_state_dict(*args, **kwargs)
+
     def __getstate__(self) -> dict[str, Any]:
         """Without constants, which are made where they are needed: what is loaded may lie on another device."""
         return {**self.__dict__, "_basis": {}}

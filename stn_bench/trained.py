@@ -44,7 +44,7 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu", trusted: Se
     from safetensors.torch import load_file
 
     from stn_bench.cli.build import build
-    from stn_bench.cli.run_folder import CONFIG, WEIGHTS, read_config
+    from stn_bench.cli.run_folder import CONFIG, WEIGHTS, FolderDamaged, read_config
     from stn_bench.results.record import FILE_NAME
 
     folder = Path(folder)
@@ -54,7 +54,10 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu", trusted: Se
                 f"{folder} holds no finished run, as it has no {name}: name the folder of one, or finish it with the "
                 "same stn-train command"
             )
-    config = OmegaConf.create(read_config(folder / CONFIG))
+    try:
+        config = OmegaConf.create(read_config(folder / CONFIG))
+    except FolderDamaged as error:
+        raise NotLoaded(f"{folder / CONFIG} cannot be read, so the network cannot be built: restore it") from error
     data = build(config.data, "data", trusted).to(device)
     with torch.random.fork_rng(devices=[]):  # the initial weights are drawn, to be overwritten
         network = build(config.model, "model", trusted, image_shape=data.image_shape, classes=data.classes)

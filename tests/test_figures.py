@@ -83,12 +83,6 @@ def test_of_a_frame_through_a_horizon_only_what_is_near_the_image_is_drawn(tmp_p
     assert (near <= [45, 32]).all()
 
 
-def test_titles_stand_over_inputs():
-    axes = warp_figure(INPUTS, POINTS, OUTPUTS, titles=["a", "b", "c"]).axes
-    assert [axis.get_title() for axis in axes] == ["a", "b", "c", "", "", ""]
-    assert [axis.get_title() for axis in warp_figure(INPUTS, POINTS, OUTPUTS).axes] == [""] * 6
-
-
 def test_half_precision_is_drawn():
     figure = warp_figure(INPUTS[:1], POINTS[:1], OUTPUTS[:1].bfloat16())
     assert figure.axes[1].images[0].get_array().dtype == np.float32
@@ -101,9 +95,10 @@ def test_a_sheet_has_a_labelled_row_per_entry_and_no_empty_frames():
     assert [axis.axison for axis in figure.axes] == [True] * 5 + [False]
 
 
-def test_saving_makes_the_folder_and_a_png(tmp_path):
-    save(contact_sheet({"R": INPUTS}), tmp_path / "new/folder/sheet.png")
-    with Image.open(tmp_path / "new/folder/sheet.png") as picture:
+@pytest.mark.parametrize("name", ["sheet.png", "sheet", "sheet.svg"])
+def test_saving_makes_the_folder_and_a_png_of_that_name(tmp_path, name):
+    save(contact_sheet({"R": INPUTS}), tmp_path / "new/folder" / name)
+    with Image.open(tmp_path / "new/folder" / name) as picture:
         assert picture.format == "PNG"
         assert picture.width > picture.height > 100
 

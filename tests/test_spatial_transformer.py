@@ -180,6 +180,22 @@ def test_saved_and_loaded_it_is_the_same():
     assert torch.equal(second(before), first(before))
 
 
+def test_what_a_transform_of_ones_own_learnt_is_loaded_with_it():
+    class Wide(Affine):
+        def __init__(self, width):
+            super().__init__()
+            self.register_buffer("width", torch.tensor(width))
+
+        def basis(self, points):
+            return super().basis(points * self.width)
+
+    one, other = flat(Wide(1.0)), flat(Wide(0.5))
+    seen = images()
+    assert not torch.equal(one(seen), other(seen))
+    one.load_state_dict(other.state_dict())
+    assert torch.equal(one(seen), other(seen))
+
+
 def test_a_copy_is_the_same_and_learns_by_itself():
     original, before = awake(flat()), images()
     expected = original(before)

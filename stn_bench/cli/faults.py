@@ -20,15 +20,13 @@ class MachineFault(UserError):
 def of_system(error: OSError, folder: Path | str | None = None) -> str | None:
     """A sentence for a full disk or for a folder that cannot be made or written to; None for other errors."""
     place = error.filename or folder or "the output folder"
+    ours = folder is None or Path(folder).absolute() in (Path(place).absolute(), *Path(place).absolute().parents)
     if error.errno in FULL:
         free = ""
         with suppress(OSError):
-            free = f" ({shutil.disk_usage(folder or Path(place).parent).free:,} bytes free)"
-        return (
-            f"{place} cannot be written: {error.strerror}{free}; make room, then type the same command again to go on "
-            "from the last checkpoint"
-        )
-    ours = folder is None or Path(folder).absolute() in (Path(place).absolute(), *Path(place).absolute().parents)
+            free = f" ({shutil.disk_usage(Path(place).parent if error.filename else place).free:,} bytes free)"
+        again = " to go on from the last checkpoint" if ours else ""
+        return f"{place} cannot be written: {error.strerror}{free}; make room, then type the same command again{again}"
     other = "choose another with output=DIR" if ours else "choose another"
     if error.errno in FORBIDDEN:
         return f"{place} cannot be written: {error.strerror}; make its folder writable, or {other}"

@@ -80,11 +80,6 @@ class DistortedDigits:
         self.evaluation_parameters = self.evaluation_parameters.to(device)
         return self
 
-    @property
-    def evaluation_labels(self) -> Tensor:
-        """The labels (n,) of the digits evaluated on."""
-        return self._evaluation[1]
-
     def draw_epoch(self, seed: int, epoch: int) -> Epoch:
         """The order and the distortions of one epoch, on the CPU."""
         order = torch.randperm(self.train_count, generator=generator(seed, epoch, "order"))

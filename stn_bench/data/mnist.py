@@ -7,6 +7,12 @@ from typing import NamedTuple
 
 import platformdirs
 
+from stn_bench.errors import UserError
+
+
+class NoHomeError(UserError, ValueError):
+    """A folder that is given by `~NAME`, where no user has the name."""
+
 
 class Expected(NamedTuple):
     """What a file must be: its SHA-256 in hex and its length in bytes."""
@@ -25,10 +31,16 @@ MISSING = "missing"
 
 
 def mnist_folder(folder: str | os.PathLike[str] | None = None) -> Path:
-    """The folder given; else `$STN_DATA_DIR/mnist`, or `mnist` in the user's cache folder if there is no variable."""
+    """The folder given; else `$STN_DATA_DIR/mnist`, or `mnist` in the user's cache folder if there is no variable.
+
+    Raises NoHomeError for a folder below the home of a user that there is not.
+    """
     if folder is None:
         folder = Path(os.environ.get("STN_DATA_DIR") or platformdirs.user_cache_dir("stn_bench")) / "mnist"
-    return Path(folder).expanduser()
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise NoHomeError(f"{folder} is in the home folder of a user that is not known: name another folder") from error
 
 
 def verify_mnist(folder: str | os.PathLike[str] | None = None) -> dict[str, str | None]:

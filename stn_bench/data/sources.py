@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -164,13 +164,23 @@ def _ask(source: Source, names: list[str], folder: Path) -> tuple[dict[str, str]
             refusals.append(f"{source.title}: {error}")
             break  # it would say the same of the other files, at worst 15 s later each
         else:
-            part = folder / f".{name}.part"  # the same name each time: what a killed process left is overwritten
-            part.write_bytes(content)
-            os.replace(part, folder / name)
+            _put(content, folder / name)
             origins[name] = source.title
     for refusal in refusals:
         log.info("%s", refusal)
     return origins, refusals
+
+
+def _put(content: bytes, path: Path) -> None:
+    """Have the file there whole, or not at all. Raises OSError, which names it."""
+    part = path.with_name(f".{path.name}.part")  # the same name each time: what a killed process left is overwritten
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()  # a full disk needs the room
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _way_by_hand(folder: Path, missing: list[str], reasons: list[str]) -> str:

@@ -22,7 +22,8 @@ OUT_OF_SIGHT = 1e3
 def from_corners(source: Tensor, target: Tensor) -> Tensor:
     """The homography that takes four points `source` (..., 4, 2) to `target` (..., 4, 2): (..., 3, 3), last entry 1.
 
-    Solved in float64. Raises torch.linalg.LinAlgError where three corners lie on one line.
+    Solved in float64. Three corners on one line have none: torch.linalg.LinAlgError is raised where the system is
+    singular to the bit, elsewhere its entries are huge, as where the homography sends the origin to the horizon.
     """
     (x, y), (u, v) = source.double().unbind(-1), target.double().unbind(-1)  # each (..., 4)
     one, zero = torch.ones_like(x), torch.zeros_like(x)

@@ -5,13 +5,13 @@ from math import ceil
 from torch import Tensor, nn
 
 from stn_bench.models.budget import check_widths, widest
-from stn_bench.models.stage import ConvolutionStage
+from stn_bench.models.stage import ConvolutionStage, Layers
 
 BUDGET = 400_000
 """About the number of parameters that each of the paper's models has (section 4.1)."""
 
 
-class FCN(nn.Sequential):
+class FCN(Layers):
     """Two hidden fully connected layers and a classification layer: images (B, C, H, W) to logits (B, classes).
 
     `units` is the width of both hidden layers, the largest that keeps to `parameters_budget` if None.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from stn_bench.models.budget import check_widths
-from stn_bench.models.stage import AveragePool, ConvolutionStage
+from stn_bench.models.stage import AveragePool, ConvolutionStage, Layers
 
 
 def initialise(localiser: nn.Module, initialisation: str) -> None:
@@ -21,7 +21,7 @@ def initialise(localiser: nn.Module, initialisation: str) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-class FullyConnectedLocaliser(nn.Sequential):
+class FullyConnectedLocaliser(Layers):
     """Fully connected layers with ReLUs: images (B, C, H, W) to features (B, `features`). The paper's: three of 32.
 
     `initialisation`: of the weights, see `initialise`; the paper does not say.

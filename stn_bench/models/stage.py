@@ -1,4 +1,7 @@
-"""A convolution, with its ReLU and its pooling, and average pooling."""
+"""A convolution, with its ReLU and its pooling, average pooling, and layers one after another."""
+
+from collections import OrderedDict
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -31,3 +34,12 @@ class AveragePool(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The means of the windows."""
         return average_pool(images)
+
+
+class Layers(nn.Sequential):
+    """Layers one after another, of a class that is not made from layers: a slice of them is a plain `nn.Sequential`."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(list(self.named_children())[index]))
+        return super().__getitem__(index)

@@ -21,8 +21,8 @@ class TransformedClassifier(nn.Module):
         localiser: makes the localisation network from an image shape; the network tells its `features`.
         transform: the family of warps.
         classifier: makes the classifier from an image shape, classes and a `parameters_budget`.
-        pool_above: images with more pixels on a side than this are average-pooled 2x after the transformer, as the
-            paper's RTS (42) and cluttered (60) ones are.
+        pool_above: what the transformer makes of images with more pixels on a side than this is average-pooled 2x, as
+            of the paper's RTS (42) and cluttered (60) ones, unless `output_size` leaves it no more than that.
         output_size: pixels on a side of what the transformer makes of such images; as many as they have if None.
         parameters_budget: for localiser, regression and classifier together.
         kernel, padding: how the transformer reads its input.

@@ -121,13 +121,13 @@ def _watch(
     def after_regression(module: nn.Module, inputs: tuple[Tensor], theta: Tensor) -> None:
         thetas.append(theta.detach())
 
-    def after_transformer(module: nn.Module, inputs: tuple[Tensor], outputs: Tensor) -> None:
-        images, theta = inputs[0].detach(), thetas.pop()
+    def after_transformer(module: nn.Module, inputs: tuple[Tensor], named: dict[str, Tensor], outputs: Tensor) -> None:
+        images, theta = (inputs[0] if inputs else named["images"]).detach(), thetas.pop()
         seen[name] = Warped(
             images, theta, transformer.points_of(theta, (images.shape[-2], images.shape[-1])), outputs.detach()
         )
 
     return [
         transformer.regression.register_forward_hook(after_regression),
-        transformer.register_forward_hook(after_transformer),
+        transformer.register_forward_hook(after_transformer, with_kwargs=True),
     ]

@@ -50,8 +50,9 @@ def muon(
 
     Raises ValueError for values out of range.
     """
-    if lr < 0:
-        raise ValueError(f"Invalid learning rate: {lr}")  # the library's own error is no ValueError
+    for name, value in (("learning rate", lr), ("weight decay", weight_decay)):  # the library lets NaN pass
+        if not 0 <= value < math.inf:
+            raise ValueError(f"Invalid {name}: {value}")
     parted = []
     for group in groups:
         parameters = list(group["params"])

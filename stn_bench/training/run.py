@@ -56,7 +56,8 @@ def run(
     The test digits are looked at after training only. Held-out digits are evaluated after each epoch, too.
     `keeper` saves the training between steps; `saved` is the state to go on from, of a training with the same
     arguments: the outcome is then the same, to the last bit on the same CPU, as if it had never stopped.
-    Raises Diverged, CheckpointError, and what a signal noted by the keeper raises.
+    Raises Diverged, NonFiniteTheta where the network is evaluated, CheckpointError, and what a signal noted by the
+    keeper raises.
     """
     keeper = keeper or Keeper()
     task = Classification(recipe.label_smoothing)

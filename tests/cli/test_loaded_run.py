@@ -73,6 +73,12 @@ def test_weights_that_cannot_be_read_are_refused(finished):
         load_run(finished)
 
 
+def test_a_damaged_config_is_refused(finished):
+    (finished / "config.yaml").write_text("data: [")
+    with pytest.raises(NotLoaded, match=r"config\.yaml cannot be read, so the network cannot be built"):
+        load_run(finished)
+
+
 def test_a_config_cannot_trust_itself(finished):
     config = OmegaConf.load(finished / "config.yaml")
     config.trusted, config.model = ["fractions"], {"_target_": "fractions.Fraction"}

@@ -1,5 +1,7 @@
 """Errors in sentences; those that whole commands bring about are in test_train_command.py."""
 
+import errno
+import re
 import subprocess
 import sys
 
@@ -44,6 +46,19 @@ def test_another_folder_than_the_runs_is_not_chosen_with_output(tmp_path):
     assert of_system(error, tmp_path).endswith("make its folder writable, or choose another")
     error.filename = str(tmp_path / "log.txt")
     assert of_system(error, tmp_path).endswith("make its folder writable, or choose another with output=DIR")
+
+
+def test_a_full_disk_is_the_one_of_the_file_and_only_the_runs_has_a_checkpoint(tmp_path):
+    elsewhere, folder = tmp_path / "data", tmp_path / "run"
+    elsewhere.mkdir()
+    sentence = of_system(OSError(errno.ENOSPC, "No space left on device", str(elsewhere / "mnist")), folder)
+    assert re.fullmatch(
+        rf"{elsewhere}/mnist cannot be written: No space left on device \([\d,]+ bytes free\); make room, then type "
+        "the same command again",
+        sentence,
+    )
+    sentence = of_system(OSError(errno.ENOSPC, "No space left on device", str(folder / "log.txt")), folder)
+    assert sentence.endswith("type the same command again to go on from the last checkpoint")
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("a bug"), AssertionError()])

@@ -16,7 +16,10 @@ IDLE_SECONDS = 0.3
 
 @pytest.fixture
 def web():
-    """A web server on this machine: `pages` by path, of which those in `stalling` come by half, then nothing."""
+    """A web server on this machine: `pages` by path, of which those in `stalling` come by half, then nothing.
+
+    Those in `encoded` are said to be packed for the way alone, so that clients unpack them.
+    """
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -24,6 +27,8 @@ def web():
             body = server.pages.get(self.path)
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Length", str(len(body or b"")))
+            if self.path in server.encoded:
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             if self.path in server.stalling:
                 self.wfile.write(body[: len(body) // 2])
@@ -36,7 +41,7 @@ def web():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.pages, server.stalling = {}, set()
+    server.pages, server.stalling, server.encoded = {}, set(), set()
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -64,6 +69,12 @@ def ticking(tmp_path):
 
 def test_a_gz_file_is_downloaded_and_unpacked(web):
     web.pages["/file.gz"] = gzip.compress(CONTENT)
+    assert download_gz(f"{web.url}/file.gz", len(CONTENT)) == CONTENT
+
+
+def test_a_gz_file_that_the_client_unpacked_is_what_it_holds(web):
+    web.pages["/file.gz"] = gzip.compress(CONTENT)
+    web.encoded.add("/file.gz")
     assert download_gz(f"{web.url}/file.gz", len(CONTENT)) == CONTENT
 
 

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import logging
 import os
@@ -14,7 +15,7 @@ from filelock import FileLock
 from stn_bench.data import sources
 from stn_bench.data.download import NotServedError, SourceError
 from stn_bench.data.idx import idx_bytes
-from stn_bench.data.mnist import MNIST_FILES, Expected, mnist_folder, verify_mnist
+from stn_bench.data.mnist import MNIST_FILES, Expected, NoHomeError, mnist_folder, verify_mnist
 from stn_bench.data.sources import (
     DataUnavailableError,
     Source,
@@ -224,6 +225,24 @@ def test_a_tilde_in_the_variable_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("STN_DATA_DIR", "~/data")
     assert mnist_folder() == tmp_path / "data" / "mnist"
+
+
+def test_the_home_of_nobody_is_no_folder(monkeypatch):
+    monkeypatch.setenv("STN_DATA_DIR", "~nobody-of-this-name/data")
+    with pytest.raises(NoHomeError, match=r"^~nobody-of-this-name/data/mnist is in the home folder of a user that is"):
+        mnist_folder()
+
+
+def test_a_disk_without_the_room_is_named_and_left_as_it_was(tmp_path, monkeypatch):
+    def full(path, content):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as error:
+        gather_mnist(tmp_path, [Source("a source", CONTENTS.__getitem__)])
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / FIRST))
+    assert {path.name for path in tmp_path.iterdir()} <= {".lock"}
 
 
 def test_digits_are_loaded_as_they_lie_in_the_files(tmp_path):

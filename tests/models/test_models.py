@@ -79,6 +79,14 @@ def test_the_convolutional_localiser_has_two_convolutions_of_20_and_a_layer_of_2
     assert localiser.features == 20
 
 
+def test_layers_can_be_sliced_as_any_others():
+    image = torch.rand(2, 1, 28, 28)
+    for network in (FCN((1, 28, 28), 10, units=7), FullyConnectedLocaliser((1, 28, 28))):
+        before = network[:-1]
+        assert torch.equal(network[-1](before(image)), network(image))
+        assert list(before.state_dict()) == list(network.state_dict())[: len(before.state_dict())]
+
+
 def test_localisers_are_as_wide_as_asked_for():
     assert FullyConnectedLocaliser(SMALL, units=(5, 9)).features == 9
     localiser = ConvolutionalLocaliser(SMALL, filters=3, features=4)

@@ -130,6 +130,21 @@ def test_every_transformer_is_watched_by_its_place_in_the_network():
     assert {name: tuple(warped.theta.shape) for name, warped in seen.items()} == {"0": (3, 6), "1.0": (3, 2)}
 
 
+def test_a_transformer_may_be_called_by_keyword():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.transformer = SpatialTransformer(nn.Flatten(), 16, Affine())
+
+        def forward(self, images):
+            return self.transformer(images=images)
+
+    images = torch.rand(3, 1, 4, 4)
+    with watch_transformers(model := Network()) as seen:
+        model(images)
+    assert torch.equal(seen["transformer"].inputs, images)
+
+
 def test_a_network_that_is_a_transformer_goes_by_its_own_name():
     model = SpatialTransformer(nn.Flatten(), 16, Affine(), name="eye")
     with watch_transformers(model) as seen:

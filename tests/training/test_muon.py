@@ -1,5 +1,7 @@
 """Muon: what one step does to a matrix, to a convolution and to a bias."""
 
+import math
+
 import pytest
 import torch
 
@@ -55,7 +57,9 @@ def test_a_group_keeps_what_it_carries_and_nothing_is_lost():
     [
         ({"momentum": 1.5}, "momentum"),
         ({"lr": -1}, "Invalid learning rate: -1"),
-        ({"weight_decay": -1}, "weight_decay"),
+        ({"lr": math.nan}, "Invalid learning rate: nan"),
+        ({"weight_decay": -1}, "Invalid weight decay: -1"),
+        ({"weight_decay": math.inf}, "Invalid weight decay: inf"),
     ],
 )
 def test_a_number_out_of_range_is_refused(setting, words):
