@@ -17,6 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from hydra_plugins.stn_grid_sweeper._failure import SweepFailed
 from hydra_plugins.stn_grid_sweeper.summary import end_of, summary
@@ -45,7 +46,8 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Launch the jobs that grids and command line make, and sum up.
 
-        Raises SweepFailed where there are none or one failed, KeyboardInterrupt where the sweep was interrupted.
+        Raises SweepFailed where there are none, one failed or two have one folder, KeyboardInterrupt where the sweep
+        was interrupted.
         """
         # imported here: Hydra loads its own plugins anew when it looks for ours
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -62,7 +64,7 @@ class GridSweeper(Sweeper):
         ]
         if not jobs:
             raise SweepFailed("the sweep has no jobs: the command line leaves none of its grids' values over")
-        self.validate_batch_is_legal(jobs)
+        self._check(jobs)
         results = list(self.launcher.launch(jobs, initial_job_idx=0))
         ends = [end_of(job, result) for job, result in zip(jobs, results, strict=True)]
         print(summary(ends), file=sys.stderr, flush=True)
@@ -73,13 +75,45 @@ class GridSweeper(Sweeper):
             raise SweepFailed(f"{failures} of {len(jobs)} runs failed, see above; the same command retries them")
         return results
 
+    def _check(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Compose the config of each job; raise SweepFailed where different ones would be runs of one folder."""
+        assert self.hydra_context is not None
+        assert self.config is not None
+        whose: dict[str, tuple[Sequence[str], DictConfig]] = {}
+        for job in jobs:
+            config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+            try:
+                folder = config.hydra.sweep.subdir
+            except OmegaConfBaseException:  # one's own, of what is known when the job runs, as its number
+                continue
+            first, earlier = whose.setdefault(folder, (job, config))
+            differing = [word for word in job if word not in first]
+            if differing and _plain(config) != _plain(earlier):
+                key = differing[0].partition("=")[0]
+                raise SweepFailed(
+                    f"{' '.join(first)} and {' '.join(job)} would be one run folder, {folder}: name them apart, as by "
+                    f"'tag=${{{key}}}', which takes the value of {key} for the tag"
+                )
+
 
 def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
-    """The overrides of each grid, once those given on the command line replace or narrow its values."""
+    """The overrides of each grid, once those given on the command line replace or narrow its values.
+
+    Raises SweepFailed for several sweeps in one, and for a value that no grid has where they differ in its key.
+    """
+    if any(override.key_or_group == "sweep" and override.is_sweep_override() for override in given):
+        raise SweepFailed("several sweeps are no sweep: type a command for each")
     if not grids:
         return [[str(override.input_line) for override in given]]
     keys = dict.fromkeys(itertools.chain.from_iterable(grids))
     differing = {key for key in keys if any(grid.get(key) != grids[0].get(key) for grid in grids)}
+    for override in given:
+        if (key := override.get_key_element()) in differing:
+            there_are = dict.fromkeys(str(value) for grid in grids for value in grid.get(key, ()))
+            if unknown := [value for value in _values(override) if _meant(value) not in map(_meant, there_are)]:
+                raise SweepFailed(
+                    f"{key}={','.join(unknown)} is in none of the sweep's grids, which have {', '.join(there_are)}"
+                )
     expanded = []
     for grid in grids:
         values = {key: list(map(str, listed)) for key, listed in grid.items()}
@@ -95,6 +129,11 @@ def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
         if all(values.values()):
             expanded.append([*(f"{key}={','.join(listed)}" for key, listed in values.items()), *others])
     return expanded
+
+
+def _plain(config: DictConfig) -> dict[Any, Any]:
+    """What a job is to do, without what Hydra keeps of it."""
+    return {key: config._get_node(key) for key in config if key != "hydra"}
 
 
 def _meant(value: str) -> str | float:

@@ -34,12 +34,14 @@ def build(node: DictConfig, key: str, trusted: Sequence[str] = (), **arguments: 
     Raises ConfigError for other names, for values of another type than the constructor asks for, and for those that it
     refuses.
     """
-    plain = OmegaConf.to_container(node, resolve=True)
+    plain = OmegaConf.to_container(node, resolve=True) if node else {}
     for place, described in _targets(plain, key):
         constructor = _trusted(place, described["_target_"], trusted)
         # others' hints need not be right
         if _below(described["_target_"], TRUSTED) and (wrong := misfit(constructor, described)):
             raise ConfigError(f"{place}.{wrong}")
+    if not (isinstance(plain, dict) and "_target_" in plain):
+        raise ConfigError(f"{key} has no _target_, so nothing can be built of it: is its config a whole one?")
     try:
         return instantiate(plain, **arguments, _convert_="all")
     except InstantiationException as error:
@@ -72,13 +74,18 @@ def _trusted(place: str, target: Any, trusted: Sequence[str]) -> Callable[..., A
     parts = target.split(".")
     try:
         found: Any = importlib.import_module(parts[0])
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != parts[0]:
+            raise ConfigError(f"{place}._target_={target}: {parts[0]} cannot be imported: {error}") from error
         raise ConfigError(f"{place}._target_={target}: there is no package {parts[0]!r} here") from None
     for depth, part in enumerate(parts[1:], 2):
         if not hasattr(found, part):
+            module = ".".join(parts[:depth])
             try:
-                importlib.import_module(".".join(parts[:depth]))
-            except ModuleNotFoundError:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name != module and error.name not in parts[:depth]:
+                    raise ConfigError(f"{place}._target_={target}: {module} cannot be imported: {error}") from error
                 raise ConfigError(f"{place}._target_={target} does not exist: there is no {part!r} in it") from None
         found = getattr(found, part)
     home = getattr(found, "__module__", None)

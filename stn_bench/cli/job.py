@@ -20,7 +20,7 @@ from stn_bench.cli.outcome import write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
 from stn_bench.cli.parts import Parts, describe
 from stn_bench.cli.provenance import git_commit, joined, versions
-from stn_bench.cli.run_folder import claim, fingerprint, is_claimed, release, remove_stale
+from stn_bench.cli.run_folder import CONFIG, claim, fingerprint, is_claimed, read_config, release, remove_stale
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
 from stn_bench.results.record import RunRecord, write_record
@@ -68,7 +68,9 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     say_to_folder(folder)
     device, data, model, recipe, intervals = parts
     steps, precision = recipe.total_steps(data.train_count), resolved(recipe.precision, device)
-    checkpoints = Checkpoints(folder, fingerprint(config))
+    # of a run that goes on as it was written when it began, be 1 typed now where 1.0 was then
+    begun = read_config(folder / CONFIG) if is_claimed(folder) else config
+    checkpoints = Checkpoints(folder, fingerprint(begun))
     saved = checkpoints.load()
     done = saved["step"] if saved else 0
     width = f" (width {width})" if (width := getattr(model, "width", None)) else ""

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from stn_bench.cli.choices import GROUPS, choices, own_trees, suggestion
 from stn_bench.cli.faults import of_system
@@ -24,11 +25,14 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         if isinstance(cause, UserError):
             return str(cause)
         cause = cause.__cause__
-    if not (isinstance(error, HydraException | OmegaConfBaseException) or _is_about_a_choice(error)):
+    composing = isinstance(error, HydraException | OmegaConfBaseException | YAMLError) or _is_about_a_choice(error)
+    if not (composing or (isinstance(error, UnicodeDecodeError) and own_trees(arguments))):
         # an output folder that cannot be made, say
         return of_system(error) or str(error) if isinstance(error, OSError) else None
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))
+    if isinstance(error, YAMLError | UnicodeDecodeError):
+        return f"a config cannot be read: {' '.join(str(error).split())}"
     overrides = OverridesParser.create().parse_overrides(_overrides(arguments))
     trees = own_trees(arguments)
     for folder in (tree.removeprefix("file://") for tree in trees if tree.startswith("file://")):
@@ -41,6 +45,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     for override in overrides:
         if override.is_sweep_override() and not {"-m", "--multirun"} & set(arguments):
             key = override.key_or_group
+            if key == "sweep":
+                return "several sweeps are no sweep: type a command for each"
             a_list = "" if key in GROUPS else f", or write {key}=[...] for a list"
             return f"{key}={','.join(_values(override))} names several values: add -m for a run of each{a_list}"
     return _first_line(error)
@@ -61,7 +67,10 @@ def _is_about_a_choice(error: Exception) -> bool:
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
     """The words that choose or set something: neither options nor their values, as `job` in `--cfg job`."""
-    return [word for word in arguments if not word.startswith("-") and ("=" in word or word.startswith("~"))]
+    from hydra._internal.utils import get_args_parser  # where hydra.main takes it from
+
+    words: list[str] = get_args_parser().parse_known_intermixed_args(list(arguments))[0].overrides
+    return [word for word in words if "=" in word or word.startswith("~")]
 
 
 def _wrong_choice(override: Override, overrides: Sequence[Override], trees: Sequence[str]) -> str | None:
@@ -74,23 +83,26 @@ def _wrong_choice(override: Override, overrides: Sequence[Override], trees: Sequ
             return (
                 f"{group}={value} does not exist{suggestion(value, known, f'{group}=')}; there are {', '.join(known)}"
             )
-    model = next((_values(other)[0] for other in overrides if other.key_or_group == "model"), "cnn_stn")
-    if group == "transform" and f"{model}_stn" in choices("model"):
+    models = next((_values(other) for other in overrides if other.key_or_group == "model"), [])
+    if group == "transform" and (plain := [model for model in models if f"{model}_stn" in choices("model")]):
         return (
-            f"model={model} has no spatial transformer, so it takes no transform={_values(override)[0]}: "
-            f"choose model={model}_stn, or leave transform out"
+            f"model={plain[0]} has no spatial transformer, so it takes no transform={_values(override)[0]}: "
+            f"choose model={plain[0]}_stn, or leave transform out"
         )
     return None
 
 
 def _wrong_key(override: Override, overrides: Sequence[Override], trees: Sequence[str]) -> str | None:
     key = override.key_or_group
-    if key in GROUPS or key.startswith("hydra"):
+    if key in GROUPS or key.startswith("hydra") or override.is_add() or override.is_force_add():
         return None
     groups = [f"{other.key_or_group}={_values(other)[0]}" for other in overrides if other.key_or_group in GROUPS]
     GlobalHydra.instance().clear()
     with initialize_config_module("stn_bench.configs", version_base="1.3"):
-        node: object = compose("train", overrides=[*groups, f"hydra.searchpath={list(trees)}"])
+        try:
+            node: object = compose("train", overrides=[*groups, f"hydra.searchpath={list(trees)}"])
+        except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError):
+            return None  # it is not the key that is wrong
     path = key.split(".")
     for depth, name in enumerate(path):
         if isinstance(node, ListConfig) and name.isdigit() and int(name) < len(node):

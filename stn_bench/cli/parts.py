@@ -35,8 +35,13 @@ class Parts(NamedTuple):
         intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
         torch.manual_seed(cfg.seed)
         data = build(cfg.data, "data", cfg.trusted).to(device)
-        model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes).to(device)
-        recipe: Recipe = build(cfg.recipe, "recipe", cfg.trusted)
+        model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes)
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"model is no network, it is built to {type(model).__name__}: name a module's class")
+        recipe = build(cfg.recipe, "recipe", cfg.trusted)
+        if not isinstance(recipe, Recipe):
+            raise ConfigError(f"recipe is none, it is built to {type(recipe).__name__}: has it `defaults: [_recipe]`?")
+        model = model.to(device)
         recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
         recipe.total_steps(data.train_count)
         return cls(device, data, model, recipe, intervals)

@@ -13,7 +13,7 @@ from yaml import YAMLError
 
 from stn_bench.errors import UserError
 from stn_bench.files import write_whole
-from stn_bench.results.record import FILE_NAME
+from stn_bench.results.record import FILE_NAME, RecordError, read_record
 
 CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
@@ -46,7 +46,7 @@ def read_config(path: Path) -> Any:
     if not (isinstance(found, dict) and all(isinstance(found.get(part), dict) for part in ("data", "model", "recipe"))):
         raise FolderDamaged(
             f"{path} cannot be read ({why}), so nobody knows whose run the folder holds: delete the file if it is "
-            "this one, which then goes on from its last checkpoint, or delete the folder to start over"
+            "this one, which then goes on from where it was, or delete the folder to start over"
         )
     return found
 
@@ -64,9 +64,10 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
 
     Raises FolderTaken, naming the keys that differ, for a folder that belongs to another config, and FolderDamaged.
     """
-    if not is_claimed(folder):
+    if is_claimed(folder):
+        found = read_config(folder / CONFIG)
+    elif (found := _recorded(folder / FILE_NAME)) is None:
         return False
-    found = read_config(folder / CONFIG)
     differing = sorted(_differences(_relevant(found), _relevant(config)))
     if differing:
         raise FolderTaken(
@@ -76,11 +77,20 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
     return (folder / FILE_NAME).exists()
 
 
+def _recorded(path: Path) -> Any:
+    """The config of a finished run by its record; None where there is none."""
+    try:
+        return read_record(path).config
+    except (RecordError, OSError):
+        return None
+
+
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make `folder` the one of a run of `config`."""
+    """Make `folder` the one of a run of `config`; one that it is already stays as it was written."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_stale(folder)
-    write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
+    if not is_claimed(folder):
+        write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
 
 
 def remove_stale(folder: Path) -> None:

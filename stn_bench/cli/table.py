@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from stn_bench.results import formats
     from stn_bench.results.comparisons import with_tests
     from stn_bench.results.figure import save_figure
+    from stn_bench.results.missing import fill_commands
     from stn_bench.results.table import build_table, with_runs
 
     try:
@@ -65,6 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         print(f"stn-table: {error}", file=sys.stderr)
         return 1
+    if arguments.format != "csv" and arguments.runs not in (None, [DEFAULT_RUNS]) and fill_commands(table):
+        print(
+            f"stn-table: its commands train into {DEFAULT_RUNS}; with output=DIR into another folder", file=sys.stderr
+        )
     if arguments.format == "csv":  # which has no place for them
         remarks = table.comparisons.remarks if table.comparisons else ()
         for note in [*table.notes[len(spec.notes) :], *remarks]:

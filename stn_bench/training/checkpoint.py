@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import pickle
+import re
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -47,8 +48,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """The files, oldest first."""
-        found = [path for path in self.folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-        return sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")))
+        return sorted(self._named(r"checkpoint-(\d+)"), key=lambda path: int(path.name.removeprefix("checkpoint-")))
 
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after `step` steps, then remove all files but the last two. Raises CheckpointError.
@@ -95,8 +95,12 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete all files: the run is finished, or its state not worth keeping."""
-        for path in (*self.folder.glob("checkpoint-*"), *self.folder.glob(".checkpoint-*.tmp")):
+        for path in self._named(r"checkpoint-\d+(\.damaged)?|\.checkpoint-.*\.tmp"):
             path.unlink(missing_ok=True)
+
+    def _named(self, pattern: str) -> list[Path]:
+        """Files in the folder by their names; others that are like them are somebody's own."""
+        return [path for path in self.folder.iterdir() if re.fullmatch(pattern, path.name) and path.is_file()]
 
     def _not_saved(self, path: Path, size: int, error: OSError) -> str:
         free = "unknown"

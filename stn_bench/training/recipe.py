@@ -90,7 +90,7 @@ class Recipe:
         if not callable(self.optimiser):
             raise RecipeError(
                 f"recipe.optimiser={self.optimiser!r} is not an optimiser: choose one with a slash, "
-                f"recipe/optimiser={self.optimiser}"
+                f"recipe/optimiser={self.optimiser or 'adamw'}"
             )
         for name in ("schedule", "localiser_schedule"):
             value = getattr(self, name)

@@ -83,6 +83,16 @@ def test_a_trusted_package_that_is_not_installed_is_told():
         build(node(_target_="foo_bar.Baz"), "x", trusted=["foo_bar"])
 
 
+@pytest.mark.parametrize("target", ["broken.Net", "whole.broken.Net"])
+def test_a_trusted_package_that_lacks_another_says_which(tmp_path, monkeypatch, target):
+    for name in ("broken", "whole", "whole/broken"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("import nowhere_at_all\n" if name.endswith("broken") else "")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"broken cannot be imported: No module named 'nowhere_at_all'$"):
+        build(node(_target_=target), "model", trusted=["broken", "whole"])
+
+
 def test_what_a_trusted_module_imports_is_not_trusted():
     with pytest.raises(ConfigError, match=r"_target_=fractions.math.sqrt is not built: it belongs to math, not to "):
         build(node(_target_="fractions.math.sqrt", _args_=[4]), "x", trusted=["fractions"])

@@ -160,6 +160,17 @@ def test_a_stopped_run_says_how_far_it_is_and_goes_on(stn_train, whole, stop):
     assert goes_on(stn_train, whole, 10)
 
 
+def test_a_run_goes_on_where_a_number_is_written_otherwise(stn_train, stop):
+    stop(12, KeyboardInterrupt)
+    stn_train(*WORDS, "recipe.clip_norm=1.0")
+    for word in ("recipe.clip_norm=1", "recipe.clip_norm=1.00"):
+        if word == "recipe.clip_norm=1":
+            stop(17, KeyboardInterrupt)
+        said = stn_train(*WORDS, word)
+        assert "going on after step" in said.err
+    assert said.code == 0
+
+
 def test_what_is_not_the_runs_may_change_when_it_goes_on(stn_train, whole, stop):
     stop(12, KeyboardInterrupt)
     stn_train(*WORDS)

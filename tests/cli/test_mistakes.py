@@ -81,6 +81,12 @@ def test_a_bug_is_not_explained_away(error):
             ["recipe=paper", "recipe.schedule.warmup=0.1"],
             "there is no key recipe.schedule.warmup; there are _target_, e",
         ),
+        (
+            ["transform=tps", "model=fcn_stn,cnn", "-m"],
+            "model=cnn has no spatial transformer, so it takes no transform",
+        ),
+        (["sweep=distorted_mnist,bounds"], "several sweeps are no sweep: type a command for each"),
+        (["+model.extra=2", "++seed=1", "data=rtz"], "data=rtz does not exist: did you mean data=rts?"),
         (["recipe.steps.x=3"], "recipe.steps has no keys of its own, so recipe.steps.x does not exist"),
     ],
 )
@@ -113,6 +119,47 @@ def test_choices_of_ones_own_are_not_blamed_and_their_keys_are_known(own_configs
     assert explain(UNKNOWN, ["model=mien", *given[1:]]).startswith(
         "model=mien does not exist: did you mean model=mine?"
     )
+
+
+@pytest.mark.parametrize("words", ["--config-dir {}", "-cd {}"])
+def test_the_value_of_an_option_is_no_override(tmp_path, words):
+    (tmp_path / "a=b[").mkdir()
+    given = words.format(tmp_path / "a=b[").split(" ")
+    assert explain(UNKNOWN, [*given, "sed=2"]).startswith("there is no key sed: did you mean seed?")
+
+
+def test_an_own_config_that_cannot_be_composed_is_told_as_it_is(tmp_path):
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe/mine.yaml").write_text("defaults: [fsat]\n")
+    given = ["--config-dir", str(tmp_path), "recipe=mine", "output=here"]
+    assert explain(UNKNOWN, given) == "Could not override 'x'."
+
+
+@pytest.mark.parametrize("content", [b"units: [3\n", b"units: \xff\n"], ids=["syntax", "encoding"])
+def test_an_own_config_that_cannot_be_read_is_a_sentence(stn_train, tmp_path, content):
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/mine.yaml").write_bytes(content)
+    said = stn_train("--config-dir", str(tmp_path / "conf"), "model=mine")
+    assert said.code == 1
+    assert said.err.startswith("stn-train: a config cannot be read: ")
+    assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "content", "words"),
+    [
+        ("model", "", "model has no _target_, so nothing can be built of it"),
+        ("data", "size: 3", "data has no _target_, so nothing can be built of it"),
+        ("model", "{_target_: torch.nn.Identity, _partial_: true}", "model is no network, it is built to "),
+        ("recipe", "{_target_: torch.nn.ReLU}", "recipe is none, it is built to ReLU: has it `defaults: "),
+    ],
+)
+def test_an_own_config_of_something_else_is_a_sentence(stn_train, few_files, tmp_path, group, content, words):
+    (tmp_path / "conf" / group).mkdir(parents=True)
+    (tmp_path / "conf" / group / "mine.yaml").write_text(content)
+    said = stn_train("--config-dir", str(tmp_path / "conf"), f"{group}=mine")
+    assert said.code == 1
+    assert said.err.startswith(f"stn-train: {words}")
 
 
 def test_a_folder_of_configs_that_is_not_there_is_named(tmp_path):

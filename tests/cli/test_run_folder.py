@@ -1,6 +1,8 @@
 """Run folders: one config each."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -13,7 +15,9 @@ from stn_bench.cli.run_folder import (
     is_finished,
     remove_if_empty,
 )
+from stn_bench.results.record import read_record, write_record
 
+COMMITTED = min((Path(__file__).parents[2] / "outputs/reference/precision").rglob("result.json"))
 CONFIG = {
     "data": {"_target_": "d", "folder": None, "sizes": [28, 28]},
     "model": {"_target_": "m"},
@@ -59,6 +63,25 @@ def test_a_run_is_finished_once_its_record_is_there(folder):
     assert is_finished(folder, CONFIG) is True
     (folder / "result.json").unlink()
     assert is_finished(folder, CONFIG) is False
+
+
+def test_a_record_without_a_config_beside_it_says_whose_the_folder_is(tmp_path):
+    run = tmp_path / "run"
+    claim(run, CONFIG)
+    record = read_record(COMMITTED)
+    write_record(run, replace(record, config=changed()))
+    (run / "config.yaml").unlink()
+    assert is_finished(run, CONFIG) is True
+    with pytest.raises(FolderTaken, match=r"seed \(there 1, now 2\)"):
+        is_finished(run, changed(seed=2))
+    (run / "result.json").write_text("{")
+    assert is_finished(run, changed(seed=2)) is False
+
+
+def test_a_claimed_folder_stays_as_it_was_written(folder):
+    before = (folder / "config.yaml").read_text()
+    claim(folder, changed(recipe__steps=20.0))
+    assert (folder / "config.yaml").read_text() == before
 
 
 def test_a_claimed_folder_holds_the_config(folder):

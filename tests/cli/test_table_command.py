@@ -279,7 +279,10 @@ def test_a_table_that_lists_no_comparisons_says_so(tmp_path, capsys):
     assert main(["mine.yaml", "--runs", "runs", "--tests"]) == 0
     out, err = capsys.readouterr()
     assert "| Net     | 1.31 (1) |" in out
-    assert err == "stn-table: table mine has nothing to test: list comparisons in its YAML\n"
+    assert err.splitlines() == [
+        "stn-table: table mine has nothing to test: list comparisons in its YAML",
+        "stn-table: its commands train into outputs/runs; with output=DIR into another folder",
+    ]
 
 
 def test_a_figure_is_drawn_beside_the_table(tmp_path, capsys):

@@ -397,16 +397,25 @@ def test_commas_and_m_make_a_sweep_with_a_summary_wherever_m_stands(stn_train, f
 
 
 def test_a_failed_run_of_a_sweep_is_summed_up_and_the_rest_done(stn_train, few_files):
-    said = stn_train(*SMALL, "data.validation=640,0,64", "-m", IN_THIS_PROCESS)
+    said = stn_train(*SMALL, "data.validation=640,0,64", "tag=held${data.validation}", "-m", IN_THIS_PROCESS)
     assert said.code == 1
-    first, second, counts, last = said.err.splitlines()[-4:]
+    first, counts, last = said.err.splitlines()[-3:]
+    assert first.startswith(f"failed  {' '.join(SMALL)} data.validation=640 tag=held")
+    assert "  data cannot be built: validation=640 of 640 training digits" in first
+    assert first.endswith(f"  {FCN_FOLDER}-held640")
+    assert counts == "3 runs: 2 done, 1 failed"
+    assert last == "stn-train: 1 of 3 runs failed, see above; the same command retries them"
+    found = {path.parent.name: read_record(path).evaluated_on for path in Path().rglob("result.json")}
+    assert found == {"seed1-held0": "test", "seed1-held64": "validation"}
+
+
+def test_a_sweep_whose_runs_would_share_a_folder_is_refused_before_any(stn_train, few_files):
+    said = stn_train(*SMALL, "data.validation=0,64", "-m", IN_THIS_PROCESS)
     given = " ".join(SMALL)
-    assert first.startswith(f"failed  {given} data.validation=640  data cannot be built: validation=")
-    assert second.startswith(f"failed  {given} data.validation=64  {FCN_FOLDER} holds a run of another")
-    assert first.endswith(f"  {FCN_FOLDER}")
-    assert counts == "3 runs: 1 done, 2 failed"
-    assert last == "stn-train: 2 of 3 runs failed, see above; the same command retries them"
-    assert read_record(FCN_FOLDER / "result.json").evaluated_on == "test"
+    assert said.code == 1
+    assert said.err.startswith(f"stn-train: {given} data.validation=0 and {given} data.validation=64 would be one ")
+    assert said.err.endswith("'tag=${data.validation}', which takes the value of data.validation for the tag\n")
+    assert not list(Path().rglob("seed1*"))
 
 
 def test_a_sweep_by_name_is_narrowed_by_choices(stn_train, few_files):
@@ -428,11 +437,17 @@ def test_the_sweep_of_bounds_tags_the_runs_on_undone_digits_and_no_others(stn_tr
 
 
 def test_a_sweep_of_which_nothing_is_left_is_an_error(stn_train):
-    said = stn_train(*SMOKE, "sweep=distorted_mnist", "transform=rotation")
+    said = stn_train(*SMOKE, "sweep=bounds", "data=none", "tag=oracle")
     assert said == (
         1,
         "",
         "stn-train: the sweep has no jobs: the command line leaves none of its grids' values over\n",
+    )
+    said = stn_train(*SMOKE, "sweep=distorted_mnist", "transform=rotation,tps")
+    assert said == (
+        1,
+        "",
+        "stn-train: transform=rotation is in none of the sweep's grids, which have affine, projective, tps\n",
     )
 
 

@@ -45,10 +45,17 @@ class Launcher:
                 yield job_return(JobStatus.COMPLETED, "done  well")
 
 
+def folder(job):
+    """As if run folders were named by model, transform and seed."""
+    return {"subdir": "/".join(word for word in job if word.partition("=")[0] in ("model", "transform", "seed"))}
+
+
 def sweep(*words, grids=GRIDS, failing=(), stopped=()):
     sweeper = GridSweeper(grids)
-    sweeper.hydra_context = SimpleNamespace(config_loader=None)
-    sweeper.validate_batch_is_legal = lambda jobs: None
+    loader = SimpleNamespace(
+        load_sweep_config=lambda config, job: OmegaConf.create({"hydra": {"sweep": folder(job)}, "words": job})
+    )
+    sweeper.hydra_context, sweeper.config = SimpleNamespace(config_loader=loader), OmegaConf.create()
     sweeper.launcher = Launcher(failing, stopped)
     return sweeper, lambda: sweeper.sweep(list(words))
 
@@ -81,14 +88,25 @@ def test_a_key_that_no_grid_has_is_added():
         (["transform=tps"], [["seed=1,2", "model=fcn_stn", "transform=tps"]]),
         (["transform=tps", "seed=7"], [["model=fcn_stn", "transform=tps", "seed=7"]]),
         (["model=cnn", "transform=tps"], []),
-        (["model=resnet"], []),
     ],
 )
 def test_a_key_in_which_the_grids_differ_is_narrowed(words, left):
     assert expanded(*words) == left
 
 
-@pytest.mark.parametrize("word", ["decay=1", "decay=1.0", "decay=1,3"])
+@pytest.mark.parametrize("word", ["model=resnet", "model=cnn,resnet", "model=cnn,resnet transform=tps"])
+def test_a_value_that_no_grid_has_is_refused_by_name(word):
+    with pytest.raises(SweepFailed, match=r"^model=resnet is in none of the sweep's grids, which have fcn, cnn, fcn_"):
+        expanded(*word.split())
+
+
+@pytest.mark.parametrize("grids", [GRIDS, []])
+def test_several_sweeps_are_refused(grids):
+    with pytest.raises(SweepFailed, match="several sweeps are no sweep: type a command for each"):
+        expanded("sweep=distorted_mnist,bounds", "recipe=smoke", grids=grids)
+
+
+@pytest.mark.parametrize("word", ["decay=1", "decay=1.0", "decay=1,1.0"])
 def test_values_are_numbers_before_they_are_words(word):
     parser = OverridesParser.create()
     given = parser.parse_overrides([word])
@@ -162,6 +180,22 @@ def test_the_summary_names_the_jobs_that_need_another_look_and_counts_all():
         "failed  seed=1  why  folder",
         "6 runs: 2 done, 1 skipped, 1 elsewhere, 1 not started, 1 failed",
     ]
+
+
+def test_jobs_that_would_share_a_folder_are_refused_before_one_is_launched():
+    sweeper, run = sweep("recipe.steps=5,6", "model=cnn", "seed=1")
+    with pytest.raises(
+        SweepFailed,
+        match=r"^model=cnn recipe.steps=5 seed=1 and model=cnn recipe.steps=6 seed=1 would be one run folder, "
+        r"model=cnn/seed=1: name them apart, as by 'tag=\$\{recipe.steps\}', which",
+    ):
+        run()
+    assert sweeper.launcher.jobs == []
+
+
+def test_the_same_job_twice_is_no_other_run():
+    sweeper, run = sweep(grids=[GRIDS[0], GRIDS[0]])
+    assert len(run()) == len(sweeper.launcher.jobs) == 8
 
 
 def test_a_sweep_of_which_nothing_is_left_is_an_error():

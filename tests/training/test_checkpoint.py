@@ -63,10 +63,14 @@ def test_the_last_two_are_kept_by_number_not_by_name(checkpoints, tmp_path):
 def test_removing_leaves_nothing_of_ours_and_all_of_others(checkpoints, tmp_path):
     (tmp_path / ".checkpoint-4.77.tmp").touch()
     (tmp_path / "checkpoint-2.damaged").touch()
-    (tmp_path / "notes").touch()
+    others = ["checkpoint-5.keep", "checkpoint-notes.txt", "notes"]
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / "checkpoint-7").mkdir()
     checkpoints.save(3, STATE)
     checkpoints.remove()
-    assert names(tmp_path) == ["notes"]
+    assert names(tmp_path) == sorted([*others, "checkpoint-7"])
+    assert checkpoints.load() is None
 
 
 def test_what_a_killed_process_left_of_a_write_is_swept_up(checkpoints, tmp_path):
