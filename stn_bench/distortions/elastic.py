@@ -45,9 +45,9 @@ class Elastic(Distortion):
     def unwarp(self, parameters: Tensor, points: Tensor) -> Tensor:
         """Where points of the image come to lie: (B, H, W, 2); searched for, since a spline has no closed inverse.
 
-        In 2,000 draws of the default strength, 99.99 % of the image's pixels are found to within 0.01 pixel, all of
-        them in the 98 % of draws that fold over nowhere. Where one folds, the canvas looks at some pixels of the image
-        in several places, of which one is found, or none. Gradients are as `thin_plate.invert` says.
+        In 2,000 draws of 1.5 pixels, 99.99 % of the image's pixels are found to within 0.01 pixel, all of them in the
+        97 % of draws that fold over nowhere (of 1.3 pixels in 99 %). Where one folds, the canvas looks at some pixels
+        of the image in several places, of which one is found, or none. Gradients are as `thin_plate.invert` says.
         """
         return thin_plate.invert(*self._controls(parameters), points)
 

@@ -69,14 +69,13 @@ def test_single_precision_finds_the_pixels_of_a_projected_image_that_are_before_
 
 
 def test_single_precision_finds_the_pixels_of_a_bent_image():
-    """The shares that `Elastic.unwarp` states, measured on 10,000 draws, hold for these."""
-    distortion = Elastic()
+    """The shares that `Elastic.unwarp` states, measured on 2,000 draws, hold for these."""
+    distortion = Elastic(control_std_pixels=1.5)
     parameters = drawn(distortion, 1000, torch.float32)
     off = off_by_pixels(distortion, parameters)
-    assert (off < 0.01).float().mean() > 0.997
-    assert (off < 0.1).float().mean() > 0.997
+    assert (off < 0.01).float().mean() > 0.9997
     flat = measure.folded(distortion.points(parameters)) == 0
-    assert flat.float().mean() > 0.6
+    assert flat.float().mean() > 0.96
     assert (off[flat] < 0.01).float().mean() > 0.9999
 
 
