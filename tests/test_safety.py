@@ -18,7 +18,6 @@ from stn_bench.data.idx import read_idx
 from stn_bench.data.mnist import verify_mnist
 from stn_bench.results.record import RecordError, find_records, read_record
 from stn_bench.results.status import STATUS_NAME, read_status
-from stn_bench.training.checkpoint import CheckpointError, Checkpoints
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [
@@ -140,14 +139,6 @@ def test_a_config_file_makes_no_objects(trap, tmp_path):
     (tmp_path / "config.yaml").write_text(f"a: !!python/object/apply:os.mkdir ['{trap.path}']\n")
     with pytest.raises(yaml.YAMLError):
         OmegaConf.load(tmp_path / "config.yaml")
-
-
-@pytest.mark.parametrize("name", ["checkpoint-5", "checkpoint-7"])
-def test_a_hostile_checkpoint_runs_nothing(trap, tmp_path, name):
-    for content in (pickled(trap), pickle.dumps(trap)):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(CheckpointError):
-            Checkpoints(tmp_path, "f").load()
 
 
 def test_a_hostile_record_or_status_runs_nothing(trap, tmp_path, monkeypatch):

@@ -89,7 +89,8 @@ def _panel(axes: Axes, cells: list[Cell]) -> None:
             x = 100 * cell.published
             axes.plot([x, x], [y - 0.34, y + 0.34], color=PAPER, linewidth=2.2, zorder=2, gid=f"paper/{_name(cell)}")
         if cell.mean is not None:
-            axes.plot([100 * end for end in _interval(cell)], [y, y], color=OURS, linewidth=1.5, zorder=3)
+            bar = [100 * end for end in _interval(cell)]
+            axes.plot(bar, [y, y], color=OURS, linewidth=1.5, zorder=3, gid=f"interval/{_name(cell)}")
             axes.plot(100 * cell.mean, y, "o", color=OURS, markersize=5.5, zorder=5, gid=f"ours/{_name(cell)}")
         if len(cell.runs) > 1:
             seeds = [100 * run.error for run in cell.runs]

@@ -7,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from stn_bench.cli.build import ConfigError, build
+from stn_bench.cli.parts import Parts
 from stn_bench.models import FCN
 
 
@@ -167,6 +168,15 @@ ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True}
 )
 def test_a_value_that_is_as_good_as_the_type_is_built(content, seen):
     assert seen(build(OmegaConf.create(content), "model"))
+
+
+def test_what_is_built_computes_on_a_gpu_as_it_says(compose_config, few_files):
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.deterministic = False
+    Parts.of(compose_config("model=fcn", "recipe=smoke", "device=cpu"))
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.deterministic
 
 
 def test_what_is_not_the_configs_fault_is_handed_on(monkeypatch):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -40,13 +39,8 @@ def test_what_cannot_be_chosen_is_not_listed():
     assert not [name for group in GROUPS for name in choices(group) if name.startswith("_")]
 
 
-def test_help_is_there_in_less_than_a_second_and_loads_neither_torch_nor_hydra():
+def test_help_loads_neither_torch_nor_hydra():
     program = "import sys; sys.argv[1:] = ['--help']\nfrom stn_bench.cli.train import main\nmain()\n"
     program += "print({'torch', 'hydra', 'omegaconf', 'numpy'} & set(sys.modules))"
-    seconds = []
-    for _ in range(3):  # the fastest counts: other processes are no fault of ours
-        started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - started)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
-    assert min(seconds) < 0.8

@@ -70,8 +70,9 @@ def whole(folder=FOLDER):
     ids=lambda value: value.name if isinstance(value, signal.Signals) else str(value),
 )
 def test_a_signal_saves_then_ends_with_128_and_its_number(begin, number, code):
-    process = begin(*LONG, "checkpoint.every_steps=null", "checkpoint.every_minutes=0.002")
-    wait_for(has_begun)
+    process = begin(*LONG, "checkpoint.every_steps=null", "checkpoint.every_minutes=null")
+    wait_for(lambda: process.poll() is not None or ((status := read_status(FOLDER)) and status.step > 0))
+    assert not has_begun(), "a save would be no doing of the signal's"
     process.send_signal(number)
     _, said = process.communicate()
     assert process.returncode == code, said

@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
+from stn_bench.results.status import read_status
 
 TRAIN = Path(sys.executable).with_name("stn-train")
 RUNS = Path("outputs/runs/r")
 SWEEP = (
     "recipe=smoke",
-    "recipe.steps=3",
+    "recipe.steps=20",
     "model=fcn,cnn",
     "seed=1,2,3",
     "device=cpu",
@@ -24,37 +24,24 @@ SWEEP = (
 NO_FOLDER, KILLED = RUNS / "fcn-plain/smoke/seed2", RUNS / "cnn-plain/smoke/seed2"
 
 
-def process_of(folder):
-    """The process that a run's words come from, once there are any: the one that holds the log file open."""
-    log = (folder / "log.txt").resolve()
-    for descriptors in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            if any(descriptor.resolve() == log for descriptor in descriptors.iterdir()):
-                return int(descriptors.parent.name)
-        except OSError:  # not ours, or gone
-            continue
-    return None
-
-
 def finished():
     return {path: path.stat().st_mtime_ns for path in RUNS.rglob("result.json")}
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds a run's process as Linux allows")
 def test_what_dies_in_a_sweep_is_named_the_rest_is_done_and_the_same_command_does_what_is_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     NO_FOLDER.parent.mkdir(parents=True)
     NO_FOLDER.touch()  # a file where a run wants its folder
     sweep = subprocess.Popen([TRAIN, *SWEEP], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (KILLED / "log.txt").exists() or (victim := process_of(KILLED)) is None:
+    while (status := read_status(KILLED)) is None:  # which is written before the first step
         assert sweep.poll() is None, sweep.communicate()
         time.sleep(0.01)
-    os.kill(victim, signal.SIGKILL)
+    os.kill(status.pid, signal.SIGKILL)
     out, err = sweep.communicate()
     assert (sweep.returncode, out) == (1, ""), err
     print(err)
     first, second, counts, last = err.splitlines()[-4:]
-    given = "recipe=smoke recipe.steps=3 model={} seed={} device=cpu data.validation=500"
+    given = "recipe=smoke recipe.steps=20 model={} seed={} device=cpu data.validation=500"
     assert first.startswith(f"failed  {given.format('fcn', 2)}  FileExistsError: ")
     assert first.endswith(f"  {NO_FOLDER}")
     assert second == f"failed  {given.format('cnn', 2)}  killed by SIGKILL (often: out of memory)  {KILLED}"

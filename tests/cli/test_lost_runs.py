@@ -235,6 +235,24 @@ def test_a_disk_that_fills_up_while_saving_costs_nothing_before(stn_train, whole
     assert goes_on(stn_train, whole, 5)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "predictions.npz", "result.json"])
+def test_a_disk_that_fills_up_at_the_end_costs_no_step(stn_train, whole, monkeypatch, name):
+    replace = os.replace
+
+    def full(old, new):
+        if Path(new).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        said = stn_train(*WORDS)
+    assert failed(said, "No space left on device", "make room")
+    assert not (FOLDER / "result.json").exists()
+    assert "checkpoint-20" in checkpoints()
+    assert goes_on(stn_train, whole, 20)
+
+
 def test_a_disk_that_is_really_full_ends_in_a_sentence_and_nothing_torn(stn_train, small_disk):
     said = stn_train(*WORDS, "model.units=300", f"output={small_disk}")
     assert said.code == 1
@@ -295,9 +313,11 @@ def test_a_diverged_run_says_so_and_leaves_its_folder_to_another_config(stn_trai
     said = stn_train(
         *WORDS, "recipe.precision=fp32", "recipe.clip_norm=null", "recipe/optimiser=sgd", "recipe.optimiser.lr=1e9"
     )
-    assert failed(said, "^diverged between steps .* lower recipe.optimiser.lr")
+    advice = "lower recipe.optimiser.lr, set recipe.clip_norm=1, or use recipe.precision=fp32$"
+    assert failed(said, f"^diverged between steps .* {advice}")
     assert checkpoints() == []
-    assert stn_train(*WORDS).code == 0
+    assert not (FOLDER / "result.json").exists()
+    assert stn_train(*WORDS, "recipe/optimiser=sgd").code == 0, "the advice can be followed in the same folder"
 
 
 def test_data_that_are_damaged_while_a_run_rests_are_noticed_and_cost_nothing(stn_train, monkeypatch, tmp_path, stop):

@@ -47,6 +47,25 @@ def test_a_stream_has_the_seed_it_had_when_results_were_published():
     assert generator(1, 2, "order").initial_seed() == 1019005864539849248
 
 
+PUBLISHED = {  # the first drawn numbers of the first and the last test digit; lengths in units of their strength
+    Rotation: [[1.0757], [-1.0341]],
+    RotationScaleTranslation: [[0.5378, 0.7251, 10.8223, -2.3378], [-0.5171, 1.155, 0.7281, 1.1222]],
+    Projective: [[0.9606, -0.1889, 0.5006, 2.2782], [0.7927, -0.5888, -1.6707, -0.2865]],
+    Elastic: [[0.9606, -0.1889, 0.5006, 2.2782], [0.7927, 1.9901, 1.5161, 0.0163]],
+}
+
+
+@pytest.mark.parametrize("distortion", PUBLISHED)
+def test_test_digits_are_distorted_as_they_were_when_results_were_published(distortion):
+    of_strength = {Projective: "corner_std_pixels", Elastic: "control_std_pixels"}.get(distortion)
+    mnist = small_mnist()._replace(
+        test_images=np.zeros((10_000, 28, 28), np.uint8), test_labels=np.zeros(10_000, np.uint8)
+    )
+    data = DistortedDigits(mnist, distortion(**({of_strength: 1.0} if of_strength else {})))
+    found = data.evaluation_parameters[[0, 9_999], :4]
+    torch.testing.assert_close(found, torch.tensor(PUBLISHED[distortion]), rtol=0, atol=1e-4)
+
+
 def test_drawing_neither_uses_nor_moves_the_global_generator():
     before = torch.random.get_rng_state()
     first = digits().draw_epoch(seed=1, epoch=1)

@@ -156,7 +156,8 @@ def reports(cfg):
     numbers = {"step": 3, "steps": 4, "error": 0.5, "host": "here", "pid": os.getpid()}
     time.sleep(0.8)
     write_status(folder, Status(state="running", **numbers, started_at="", updated_at=""))
-    time.sleep(1.2)
+    while not Path(folder, "seen").exists():
+        time.sleep(0.01)
     return "done"
 
 
@@ -165,10 +166,17 @@ def test_the_status_of_a_running_job_is_shown_and_one_of_another_process_is_not(
     stale.mkdir(parents=True)
     other = Status(state="running", step=1, steps=9, host="here", pid=1, started_at="", updated_at="")
     write_status(stale, other)
-    shown = []
-    monkeypatch.setattr(_pool.Progress, "show", lambda self, running, stopping: shown.extend(running))
+    shown = set()
+
+    def show(self, running, stopping):
+        for name, status in running:
+            if status:
+                shown.add((name, status.step))
+                (stale.parent / name.replace("=", "") / "seen").touch()
+
+    monkeypatch.setattr(_pool.Progress, "show", show)
     launch(reports, 1, 2)
-    assert {(name, status.step) for name, status in shown if status} == {("seed=1", 3), ("seed=2", 3)}
+    assert shown == {("seed=1", 3), ("seed=2", 3)}
 
 
 def leaves(cfg):

@@ -1,5 +1,6 @@
 """Waiting for jobs of Slurm: what counts as an end, and what is said of a job that left nothing."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -84,7 +85,9 @@ def test_a_job_that_is_gone_without_a_file_has_failed(tmp_path, slurm_says, know
 
 
 def test_a_job_that_is_in_the_queue_again_has_not_ended(tmp_path, slurm_says, monkeypatch):
-    monkeypatch.setattr(queue, "FILE_SECONDS", 0.2)
+    now = itertools.count()  # seconds, if every look at the clock is one later
+    monkeypatch.setattr(queue, "time", SimpleNamespace(monotonic=lambda: next(now), sleep=lambda seconds: None))
+    monkeypatch.setattr(queue, "FILE_SECONDS", 50)
     job = Job(tmp_path, 0, "resumed")
 
     def ends():

@@ -5,6 +5,7 @@ import pytest
 
 from stn_bench.results.figure import FigureError, draw, fingerprint, save_figure
 from stn_bench.results.spec import parse_spec
+from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.table import build_table, with_runs
 
 SPEC = """
@@ -43,6 +44,8 @@ def test_every_cell_is_in_its_panel_and_missing_ones_are_blank(table):
     }
     assert found["ours/R/CNN"] == pytest.approx([1.26])
     assert found["paper/R/CNN"] == pytest.approx([1.2, 1.2])
+    # of as many images as a run has, however many runs there are
+    assert found["interval/R/CNN"] == pytest.approx([100 * end for end in wilson_interval(126, 10_000)])
 
 
 def test_seeds_are_shown_where_there_are_several(table):

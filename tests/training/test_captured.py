@@ -21,7 +21,16 @@ CPU = torch.device("cpu")
 def begin(make_data, make_model, make_recipe):
     def begin(optimiser):
         data, model = make_data(), make_model()
-        recipe = make_recipe(lr=0.01, optimiser=optimiser, schedule=WarmupCosine(0.3), steps=STEPS, clip_norm=1.0)
+        recipe = make_recipe(
+            lr=0.003,  # small: a last bit grows from step to step
+            optimiser=optimiser,
+            schedule=WarmupCosine(0.3),
+            localiser_schedule=WarmupCosine(0.1),
+            localiser_lr_multiplier=3.0,
+            average_decay=0.9,
+            steps=STEPS,
+            clip_norm=1.0,
+        )
         return Training.begin(model, recipe, data.train_count), recipe, data
 
     return begin
@@ -35,9 +44,16 @@ def test_steps_that_read_all_that_changes_on_the_device_are_the_plain_ones(begin
     task = Classification()
     batches = itertools.chain.from_iterable(data.training_batches(1, epoch, BATCH) for epoch in range(2))
     plain = train_steps(
-        training.model, itertools.islice(batches, STEPS), task, training.optimiser, training.schedule, clip_norm=1.0
+        training.model,
+        itertools.islice(batches, STEPS),
+        task,
+        training.optimiser,
+        training.schedule,
+        clip_norm=1.0,
+        after_step=training.average,
     )
     expected = torch.stack([step.loss for step in plain])
+    averaged = training.best_known.state_dict()
 
     training, recipe, data = begin(optimiser)
     for group in training.optimiser.param_groups:  # as `settle` has them on a GPU
@@ -49,6 +65,9 @@ def test_steps_that_read_all_that_changes_on_the_device_are_the_plain_ones(begin
         told = steps.epoch(*data.training_epoch(1, epoch), 0, STEPS - len(found))
         found += [step.loss.clone() for step in told]
     torch.testing.assert_close(torch.stack(found), expected, rtol=0, atol=rounding)
+    torch.testing.assert_close(training.best_known.state_dict(), averaged, rtol=0, atol=10 * rounding)
+    last, mean = (network.state_dict()["classifier.1.weight"] for network in (training.model, training.best_known))
+    assert not torch.equal(last, mean)
     assert training.schedule.last_epoch == STEPS
     assert all(float(group["lr"]) == pytest.approx(0, abs=1e-9) for group in training.optimiser.param_groups)
 

@@ -1,6 +1,8 @@
 """Checkpoint files: whole or not there, checked when read, and plain data."""
 
 import errno
+import hashlib
+import io
 import logging
 import os
 import pickle
@@ -12,7 +14,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stn_bench.training import checkpoint as module
 from stn_bench.training.checkpoint import CheckpointError, Checkpoints
 
 STATE = {
@@ -188,10 +189,26 @@ class Hostile:
         return os.mkdir, (str(self.path),)
 
 
+def put_instead(path, state):
+    """A whole checkpoint, sum and all, of another state."""
+    first, head, _ = path.read_bytes().split(b"\n", 2)
+    payload = io.BytesIO()
+    torch.save(state, payload)
+    counted = head + b"\n" + payload.getvalue()
+    sum_ = hashlib.sha256(counted).hexdigest().encode()
+    path.write_bytes(b" ".join([*first.split(b" ")[:3], sum_]) + b"\n" + counted)
+
+
+def test_a_whole_checkpoint_of_something_else_is_damaged_and_the_one_before_serves(checkpoints):
+    checkpoints.save(4, {"step": 4})
+    put_instead(checkpoints.save(5, {}), [1, 2])
+    assert checkpoints.load() == {"step": 4}
+    assert [path.name for path in checkpoints.folder.glob("*.damaged")] == ["checkpoint-5.damaged"]
+
+
 @pytest.mark.parametrize("wrap", [lambda thing: {"training": thing}, lambda thing: thing], ids=["inside", "alone"])
 def test_a_hostile_checkpoint_with_a_right_sum_runs_nothing(checkpoints, tmp_path, wrap):
-    path = checkpoints.save(5, {})
-    path.write_bytes(module._encode(checkpoints.fingerprint, {"training": Hostile(tmp_path / "sprung")}))
+    put_instead(checkpoints.save(5, {}), wrap(Hostile(tmp_path / "sprung")))
     with pytest.raises(CheckpointError, match="it holds no plain state"):
         checkpoints.load()
     pickle.loads(pickle.dumps(Hostile(tmp_path / "control")))
