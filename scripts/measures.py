@@ -22,7 +22,7 @@ from stn_bench.training.allocator import keep_freed_memory
 from stn_bench.training.steps import train_steps
 from stn_bench.transforms import ThinPlateSpline
 
-Measures = Mapping[str, Iterator[int]]
+Measures = Mapping[str, Iterator[float]]
 BATCH = 256
 SIZE = 3072
 """Rows and columns of the large matrix product."""
@@ -88,7 +88,7 @@ def steps(side: str, precision: str) -> Measures:
     with torch.no_grad():
         seen = transformed["affine"].pool(transformed["affine"].transformer(batch[0])), batch[1]
     networks["classifier"] = CNN(tuple(seen[0].shape[1:]), 10, filters=transformed["affine"].width)
-    made: dict[str, Iterator[int]] = {
+    made: dict[str, Iterator[float]] = {
         name: _each(1, train(cfg, network, _again(seen if name == "classifier" else batch)))
         for name, network in networks.items()
     }
@@ -131,12 +131,12 @@ def splines() -> Measures:
     return {"ours": ours(), "solved": solved()}
 
 
-def product(dtype: torch.dtype) -> Iterator[int]:
+def product(dtype: torch.dtype) -> Iterator[float]:
     """GFLOP of a large matrix product: what the machine allows."""
     left, right = torch.randn(2, SIZE, SIZE).to(dtype)
     while True:
         left @ right
-        yield 2 * SIZE**3 // 10**9
+        yield 2 * SIZE**3 / 1e9
 
 
 def train(cfg: DictConfig, model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[int]:

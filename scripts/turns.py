@@ -4,6 +4,7 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import measures
@@ -27,7 +28,8 @@ class Contestant:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.pipe.send(None)
+        with suppress(BrokenPipeError):  # it may have failed
+            self.pipe.send(None)
         self.process.join(10)
         self.process.kill()
 
@@ -36,12 +38,15 @@ class Contestant:
         self.pipe.send((name, seconds))
         if not self.pipe.poll(300):
             raise RuntimeError(f"{name} did not answer within 300 s")
-        return float(self.pipe.recv())
+        try:
+            return float(self.pipe.recv())
+        except EOFError:
+            raise RuntimeError(f"{name} failed, see above") from None
 
 
 def _serve(pipe: Connection, make: str, arguments: Sequence[str]) -> None:
     multiprocessing.set_start_method(None, force=True)  # a loader's workers start as in anybody's process, at once
-    made: Mapping[str, Iterator[int]] = getattr(measures, make)(*arguments)
+    made: Mapping[str, Iterator[float]] = getattr(measures, make)(*arguments)
     fresh = set(made)
     while (asked := pipe.recv()) is not None:
         name, seconds = asked
@@ -52,7 +57,7 @@ def _serve(pipe: Connection, make: str, arguments: Sequence[str]) -> None:
         pipe.send(speed(made[name], seconds))
 
 
-def speed(steps: Iterator[int], seconds: float) -> float:
+def speed(steps: Iterator[float], seconds: float) -> float:
     """Units a second.
 
     What a DataLoader's workers prepared ahead since the last turn is not counted, and the other side's turn does not

@@ -9,7 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from stn_bench.errors import UserError
 
 KINDS = ("done", "skipped", "elsewhere", "interrupted", "not started", "failed")
-"""How a job can end. The words of a job that returns begin with one of the first four, or it counts as done."""
+"""How a job can end. The words of a job that returns begin with one of the first three, or it counts as done."""
 NAMED = ("elsewhere", "interrupted", "failed")
 """Those of which each job is named."""
 
@@ -27,7 +27,7 @@ def end_of(job: Sequence[str], result: JobReturn) -> End:
     """How the job with these overrides ended."""
     if result.status == JobStatus.COMPLETED:
         words = str(result.return_value)
-        kind = next((kind for kind in KINDS[:4] if words.startswith(kind)), "done")
+        kind = next((kind for kind in KINDS[:3] if words.startswith(kind)), "done")
         return End(kind, " ".join(job), words.removeprefix(kind).strip(), _folder(result))
     error = result._return_value
     if isinstance(error, KeyboardInterrupt):

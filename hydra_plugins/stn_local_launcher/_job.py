@@ -1,7 +1,6 @@
-"""The far side: one job of a sweep in a process of its own. `python -m` this module, with a task and an answer file."""
+"""The far side: one job of a sweep in a process of its own, which `_process` starts with a task and an answer file."""
 
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +16,14 @@ from stn_bench.errors import UserError
 
 def pack(*job: Any) -> bytes:
     """What `main` reads from the task file, for a HydraContext, a task function and a job's config."""
-    return cloudpickle.dumps((sys.path, cloudpickle.dumps((*job, Singleton.get_state()))))
+    return cloudpickle.dumps((*job, Singleton.get_state()))
 
 
 def main(arguments: Sequence[str]) -> None:
     """Do the job in the task file; write its JobReturn, pickled, to the answer file, all at once."""
     task, answer = map(Path, arguments)
-    sys.path[:], job = cloudpickle.loads(task.read_bytes())  # first what the job may be made of, then the job
     try:
-        result = _run(*cloudpickle.loads(job))
+        result = _run(*cloudpickle.loads(task.read_bytes()))
     except KeyboardInterrupt as stop:
         result = failed(KeyboardInterrupt(*map(str, stop.args)))
     except Exception as error:
@@ -55,7 +53,3 @@ def _run(hydra_context: Any, task_function: Any, config: Any, state: Any) -> Job
 def _words(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

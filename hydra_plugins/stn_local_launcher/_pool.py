@@ -25,8 +25,8 @@ WITHOUT_WORK = ("skipped", "elsewhere")
 def run_all(names: Sequence[str], start: Callable[[int, Slot], JobProcess], slots: Sequence[Slot]) -> list[JobReturn]:
     """Run a job for each name, by `start(index, slot)`, as many at once as there are slots; returns in their order.
 
-    After a Ctrl-C or SIGTERM no more jobs are started, and those that run are waited for. One that failed returns a
-    JobFailed, one that was interrupted or not started a KeyboardInterrupt.
+    After a Ctrl-C or a signal to stop no more jobs are started, and those that run are waited for. One that failed
+    returns a JobFailed, one that was interrupted or not started a KeyboardInterrupt.
     Raises KeyboardInterrupt at a second Ctrl-C, which ends those that run.
     """
     waiting, free = deque(range(len(names))), deque(slots)

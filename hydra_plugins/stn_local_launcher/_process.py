@@ -10,11 +10,13 @@ import cloudpickle
 from hydra.core.utils import JobReturn
 
 from hydra_plugins.stn_jobs._failure import JobFailed, failed
+from hydra_plugins.stn_local_launcher._stopping import PASSED_ON
 from stn_bench.results.status import Status, read_status
 
-TOLD_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+TOLD_TO_STOP = (signal.SIGINT, *PASSED_ON)
 STOPPED = {-number for number in TOLD_TO_STOP} | {128 + number for number in TOLD_TO_STOP}
 """Exit codes of jobs that a signal asked to leave: those that did at once, and those that saved their state first."""
+_JOB = "hydra_plugins.stn_local_launcher._job"
 
 
 class JobProcess:
@@ -28,10 +30,11 @@ class JobProcess:
         self.folder, self.answer, self.words = folder, scratch / "answer", scratch / "words"
         scratch.mkdir()
         (scratch / "task").write_bytes(task)
-        program = (sys.executable, "-m", "hydra_plugins.stn_local_launcher._job")
+        # by the path of this process: `-m` would have it begin with the working folder, and whatever modules lie there
+        program = f"import sys; sys.path[:] = {sys.path!r}\nfrom {_JOB} import main; main(sys.argv[1:])"
         with self.words.open("wb") as words:
             self.process = subprocess.Popen(
-                (*program, scratch / "task", self.answer),
+                (sys.executable, "-c", program, scratch / "task", self.answer),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=words,

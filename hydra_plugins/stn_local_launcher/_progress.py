@@ -18,6 +18,7 @@ class Progress:
         self.finished = 0
         self.worked = 0.0  # runs' worth of work that finished jobs did in this sweep, which says what the pace is
         self.before: dict[str, float] = {}  # what of a run was done before it was first seen: none, or it goes on
+        self.told = False  # that it is stopping
         self.started = time.monotonic()
         self.bar = tqdm(
             total=total,
@@ -48,8 +49,12 @@ class Progress:
         `stopping`: they are being waited for, and no more will be started.
         """
         parts = {name: status.step / status.steps for name, status in running if status is not None and status.steps}
-        self.before = {**parts, **self.before}
+        # the least, as a run that has lost steps shows those of its last attempt before it begins
+        self.before |= {name: min(part, self.before.get(name, part)) for name, part in parts.items()}
         if self.bar.disable:
+            if stopping and not self.told:
+                print(f"stopping: waiting for {len(running)} to save and end", file=sys.stderr, flush=True)
+            self.told = stopping
             return
         self.bar.n = min(self.finished + sum(parts.values()), self.total)
         waiting = f"stopping, waiting for {len(running)} to end"

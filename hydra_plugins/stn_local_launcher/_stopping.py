@@ -1,16 +1,22 @@
-"""What a sweep does when it is told to stop: Ctrl-C, Ctrl-C again, and SIGTERM."""
+"""What a sweep does when it is told to stop: Ctrl-C, Ctrl-C again, and the signals that runs save at."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
+PASSED_ON = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)  # not on Windows
+
 
 class Stopping:
-    """In its `with` block, the first Ctrl-C or SIGTERM is noted in `asked`, and a second Ctrl-C raises.
+    """In its `with` block, the first Ctrl-C or signal to stop is noted in `asked`, and a second Ctrl-C raises.
 
-    A terminal sends Ctrl-C to the jobs, too, and they stop by themselves; SIGTERM comes to this process alone, and
-    `pass_on` is called to tell them. Raises KeyboardInterrupt at a second Ctrl-C.
+    A terminal sends Ctrl-C to the jobs, too, and they stop by themselves; other signals, and a Ctrl-C where there is no
+    terminal, come to this process alone, and `pass_on` is called to tell them. Raises KeyboardInterrupt at a second
+    Ctrl-C.
     """
 
     def __init__(self, pass_on: Callable[[], None]) -> None:
@@ -20,8 +26,10 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         if threading.current_thread() is threading.main_thread():  # no other may set handlers
-            for number, handler in ((signal.SIGINT, self._interrupt), (signal.SIGTERM, self._terminate)):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, which is to go on being so
+            for number in (signal.SIGINT, *PASSED_ON):
+                before = signal.getsignal(number)
+                if before is not None and before != signal.SIG_IGN:  # by C code; as under nohup: both are to go on so
+                    handler = self._interrupt if number == signal.SIGINT else self._terminate
                     self._before[number] = signal.signal(number, handler)
         return self
 
@@ -35,6 +43,8 @@ class Stopping:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if not any(map(os.isatty, range(3))):
+            self.pass_on()
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

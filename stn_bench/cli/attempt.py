@@ -6,12 +6,9 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
-from stn_bench.results.status import Status, read_status, write_status
+from stn_bench.results.status import State, Status, read_status, write_status
 from stn_bench.training.interruption import Interrupted
-
-State = Literal["running", "done", "failed", "interrupted"]
 
 
 class Attempt:

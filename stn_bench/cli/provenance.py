@@ -1,5 +1,6 @@
 """What a run was done with: the source tree, the libraries; and the same of a run that went on with others."""
 
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -31,7 +32,9 @@ def git_commit() -> str | None:
         return None
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout
+        command = ["git", "-C", str(here), *words]
+        without_locks = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # somebody may commit at this moment
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=without_locks).stdout
 
     try:
         changed = git("status", "--porcelain", "--", "stn_bench", "configs", "pyproject.toml")

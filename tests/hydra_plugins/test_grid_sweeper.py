@@ -156,7 +156,6 @@ FOLDER = OmegaConf.create({"hydra": {"runtime": {"output_dir": os.path.abspath("
         ("done  test error 1.00 %", "done", "test error 1.00 %"),
         ("skipped  test error 1.00 %", "skipped", "test error 1.00 %"),
         ("elsewhere  process 12 on host", "elsewhere", "process 12 on host"),
-        ("interrupted  at step 3", "interrupted", "at step 3"),
         (0.25, "done", "0.25"),
         (None, "done", "None"),
         (KeyboardInterrupt("not started"), "not started", "not started"),

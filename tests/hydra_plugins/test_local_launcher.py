@@ -222,7 +222,7 @@ class Unaware:
         return ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 def test_a_job_that_is_just_being_started_is_told_to_stop_too(number, capsys):
     def start(index, slot):
         signal.raise_signal(number)  # to this thread: it is there when this returns
@@ -288,15 +288,28 @@ SLOW = """
 
 @pytest.fixture
 def slow_sweep(tmp_path, monkeypatch):
-    """A function that starts a sweep of three slow jobs, two at once, and returns its process once both run."""
+    """A function that starts a sweep of three slow jobs, two at once, and returns its process once both run.
+
+    No stream of it is a terminal, unless `terminal`.
+    """
     monkeypatch.chdir(tmp_path)
     Path("slow.py").write_text(textwrap.dedent(SLOW))
-    started = []
+    started, descriptors = [], []
 
-    def start(*words):
+    def start(*words, terminal=False):
         command = [sys.executable, "slow.py", "-m", "seed=1,2,3", "hydra.launcher.jobs=2", "device=cpu", *words]
         environment = os.environ | {"HYDRA_FULL_ERROR": "1"}
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment)
+        ends = os.openpty() if terminal else ()
+        process = subprocess.Popen(
+            command,
+            stdin=ends[1] if terminal else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=environment,
+        )
+        descriptors.extend(ends)
         started.append(process)
         while len(list(Path().glob("started*"))) < 2:
             assert process.poll() is None, process.stderr.read()
@@ -309,6 +322,8 @@ def slow_sweep(tmp_path, monkeypatch):
             os.killpg(process.pid, signal.SIGKILL)
         process.stderr.close()
         process.wait()
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def leave(process):
@@ -330,7 +345,7 @@ def gone(group):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_lets_running_jobs_save_starts_no_more_and_sums_up(slow_sweep):
-    process = slow_sweep()
+    process = slow_sweep(terminal=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the sweep and its jobs
     said, saved = leave(process)
     assert process.returncode == 130
@@ -344,18 +359,21 @@ def test_ctrl_c_lets_running_jobs_save_starts_no_more_and_sums_up(slow_sweep):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_sigterm_to_the_sweep_is_passed_on_to_its_jobs(slow_sweep):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_to_the_sweep_alone_is_passed_on_to_its_jobs(slow_sweep, number):
     process = slow_sweep()
-    process.terminate()
+    process.send_signal(number)
     said, saved = leave(process)
+    assert process.returncode == 130
     assert saved == 2
+    assert "stopping: waiting for 2 to save and end\n" in said
     assert {path.name.split("-")[1] for path in Path().glob("saved-*")} == {"SIGTERM"}
     assert said.endswith("3 runs: 2 interrupted, 1 not started\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_a_second_ctrl_c_ends_jobs_that_do_not_stop(slow_sweep):
-    process = slow_sweep("tag=stubborn")
+    process = slow_sweep("tag=stubborn", terminal=True)
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(1)
     assert process.poll() is None, "the first is not to end it: the jobs are being waited for"

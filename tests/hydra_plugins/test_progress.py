@@ -45,6 +45,14 @@ def test_what_was_done_of_a_run_before_the_sweep_says_nothing_of_the_pace(monkey
         assert progress.line([], {}) == "1/2 runs, 1 to go, 13 s left"
 
 
+def test_steps_that_a_run_lost_are_not_taken_for_done(monkeypatch):
+    with Progress(2) as progress:
+        monkeypatch.setattr(progress, "_seconds", lambda: 10.0)
+        progress.show([("seed=1", dataclasses.replace(STATUS, step=120))])  # of its last attempt
+        progress.show([("seed=1", dataclasses.replace(STATUS, step=0))])
+        assert progress.line([("seed=1", STATUS)], {"seed=1": 0.25}).startswith("0/2 runs, 1 to go, 70 s left")
+
+
 def test_running_runs_are_shown_with_step_and_error(monkeypatch):
     with Progress(4) as progress:
         monkeypatch.setattr(progress, "_seconds", lambda: 10.0)
