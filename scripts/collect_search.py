@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from tabulate import tabulate
 
 from stn_bench.cli.table import DEFAULT_TABLE
-from stn_bench.results.agreement import IN_DEED, NOT_COMPARED
+from stn_bench.results.agreement import ADDED_LATER, IN_DEED, NOT_COMPARED
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
 from stn_bench.results.spec import parse_spec
 from stn_bench.results.statistics import mean, percent, sample_sd
@@ -75,10 +75,12 @@ def _usual(variants: Sequence[Variant]) -> dict[str, str]:
 
 
 def _settings(run: RunRecord) -> Iterator[tuple[str, str]]:
-    """The recipe's name and what the config sets, by dotted key; a null is as good as the key's absence."""
+    """The recipe's name and what the config sets, by dotted key; a null is as good as the key's absence, as is what
+    runs did from before there was the key.
+    """
     yield "recipe", run.choices["recipe"]
     for key, value in _flat(run.config):
-        if value is not None and key not in NOT_COMPARED | {"tag"}:
+        if value is not None and ADDED_LATER.get(key) != str(value):
             yield key, _text(getattr(run, IN_DEED[key]) if key in IN_DEED else value)
 
 
@@ -89,10 +91,13 @@ def _text(value: Any) -> str:
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in config.items():
+        key = prefix + name
+        if key in NOT_COMPARED or key == "tag":
+            continue
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flat(value, f"{key}.")
         else:
-            yield prefix + name, value
+            yield key, value
 
 
 def _published() -> dict[tuple[str, str], str]:

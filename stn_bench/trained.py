@@ -37,7 +37,8 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu", trusted: Se
         trusted: packages besides stn_bench and torch whose classes the run's config may name; what that says itself
             does not count, as a config may be anybody's.
     Raises NotLoaded for a folder without a finished run and for weights that cannot be read or do not fit; ConfigError
-    for a config that cannot be built; what `load_mnist` raises.
+    for a config that cannot be built; RecordError for a damaged record where the config is damaged, too; what
+    `load_mnist` raises.
     """
     from omegaconf import OmegaConf
     from safetensors import SafetensorError
@@ -45,10 +46,10 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu", trusted: Se
 
     from stn_bench.cli.build import build
     from stn_bench.cli.run_folder import CONFIG, WEIGHTS, FolderDamaged, read_config
-    from stn_bench.results.record import FILE_NAME
+    from stn_bench.results.record import FILE_NAME, read_record
 
     folder = Path(folder)
-    for name in (CONFIG, FILE_NAME, WEIGHTS):
+    for name in (FILE_NAME, WEIGHTS):
         if not (folder / name).is_file():
             raise NotLoaded(
                 f"{folder} holds no finished run, as it has no {name}: name the folder of one, or finish it with the "
@@ -56,8 +57,8 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu", trusted: Se
             )
     try:
         config = OmegaConf.create(read_config(folder / CONFIG))
-    except FolderDamaged as error:
-        raise NotLoaded(f"{folder / CONFIG} cannot be read, so the network cannot be built: restore it") from error
+    except FolderDamaged:  # or gone: the record has it, too
+        config = OmegaConf.create(read_record(folder / FILE_NAME).config)
     data = build(config.data, "data", trusted).to(device)
     with torch.random.fork_rng(devices=[]):  # the initial weights are drawn, to be overwritten
         network = build(config.model, "model", trusted, image_shape=data.image_shape, classes=data.classes)

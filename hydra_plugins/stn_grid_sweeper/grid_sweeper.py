@@ -87,12 +87,10 @@ class GridSweeper(Sweeper):
             except OmegaConfBaseException:  # one's own, of what is known when the job runs, as its number
                 continue
             first, earlier = whose.setdefault(folder, (job, config))
-            differing = [word for word in job if word not in first]
+            differing = [word for word in (*job, *first) if word not in first or word not in job]
             if differing and _plain(config) != _plain(earlier):
-                key = differing[0].partition("=")[0]
                 raise SweepFailed(
-                    f"{' '.join(first)} and {' '.join(job)} would be one run folder, {folder}: name them apart, as by "
-                    f"'tag=${{{key}}}', which takes the value of {key} for the tag"
+                    f"{' '.join(first)} and {' '.join(job)} would be one run folder, {folder}: {_way_out(differing[0])}"
                 )
 
 
@@ -129,6 +127,14 @@ def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
         if all(values.values()):
             expanded.append([*(f"{key}={','.join(listed)}" for key, listed in values.items()), *others])
     return expanded
+
+
+def _way_out(word: str) -> str:
+    """What to do where two jobs that differ by such a word would share a folder."""
+    key, _, value = word.lstrip("+~").partition("=")
+    if "/" in key or value.startswith(("[", "{")):  # of which a tag cannot be made
+        return "type a command for each, with a tag=NAME of its own"
+    return f"name them apart, as by 'tag=${{{key}}}', which takes the value of {key} for the tag"
 
 
 def _plain(config: DictConfig) -> dict[Any, Any]:

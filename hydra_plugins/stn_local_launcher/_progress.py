@@ -52,9 +52,9 @@ class Progress:
         # the least, as a run that has lost steps shows those of its last attempt before it begins
         self.before |= {name: min(part, self.before.get(name, part)) for name, part in parts.items()}
         if self.bar.disable:
-            if stopping and not self.told:
+            if stopping and running and not self.told:
                 print(f"stopping: waiting for {len(running)} to save and end", file=sys.stderr, flush=True)
-            self.told = stopping
+                self.told = True
             return
         self.bar.n = min(self.finished + sum(parts.values()), self.total)
         waiting = f"stopping, waiting for {len(running)} to end"

@@ -84,7 +84,7 @@ def _trusted(place: str, target: Any, trusted: Sequence[str]) -> Callable[..., A
             try:
                 importlib.import_module(module)
             except ModuleNotFoundError as error:
-                if error.name != module and error.name not in parts[:depth]:
+                if not f"{module}.".startswith(f"{error.name}."):
                     raise ConfigError(f"{place}._target_={target}: {module} cannot be imported: {error}") from error
                 raise ConfigError(f"{place}._target_={target} does not exist: there is no {part!r} in it") from None
         found = getattr(found, part)

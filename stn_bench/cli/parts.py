@@ -14,6 +14,12 @@ from stn_bench.training.keeper import Intervals
 from stn_bench.training.precision import compute_exactly
 from stn_bench.training.recipe import Recipe
 
+NEEDED = (
+    *("classes", "image_shape", "train_count", "evaluated_on", "sha256", "to"),
+    *("training_batches", "training_epoch", "evaluation_batches", "examples"),
+)
+"""What training, evaluation and pictures take of data."""
+
 
 class Parts(NamedTuple):
     """What a config describes, built."""
@@ -34,7 +40,10 @@ class Parts(NamedTuple):
             torch.cuda.set_device(device)  # streams and graphs are of the current one
         intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
         torch.manual_seed(cfg.seed)
-        data = build(cfg.data, "data", cfg.trusted).to(device)
+        data = build(cfg.data, "data", cfg.trusted)
+        if lacking := [name for name in NEEDED if not hasattr(data, name)]:
+            raise ConfigError(f"data are none, they are built to {type(data).__name__}: no {', '.join(lacking)} in it")
+        data = data.to(device)
         model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes)
         if not isinstance(model, nn.Module):
             raise ConfigError(f"model is no network, it is built to {type(model).__name__}: name a module's class")

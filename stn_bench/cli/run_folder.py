@@ -86,11 +86,18 @@ def _recorded(path: Path) -> Any:
 
 
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make `folder` the one of a run of `config`; one that it is already stays as it was written."""
+    """Make `folder` the one of a run of `config`.
+
+    Where it is already, what the run computes stays as it was written, be 1 typed now where 1.0 was then.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     remove_stale(folder)
-    if not is_claimed(folder):
-        write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
+    written = dict(config)
+    if is_claimed(folder):
+        found = read_config(folder / CONFIG)
+        written |= {key: value for key, value in found.items() if key not in IRRELEVANT}
+        written["data"] = {**found["data"], "folder": config["data"].get("folder")}
+    write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(written)).encode())
 
 
 def remove_stale(folder: Path) -> None:

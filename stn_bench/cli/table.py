@@ -17,7 +17,6 @@ from stn_bench.errors import UserError
 if TYPE_CHECKING:
     from stn_bench.results.record import RunRecord
     from stn_bench.results.spec import TableSpec
-    from stn_bench.results.table import Table
 
 DEFAULT_RUNS = Path("outputs/runs")
 DEFAULT_TABLE = "distorted_mnist"
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec = _read_table(arguments.name)
         records = _read_runs(arguments.runs)
         table = build_table(spec, records, recipe=arguments.recipe, tag=arguments.tag)
-        _check_tag(table, records)
+        _check_tag(arguments.tag, records)
         if not any(cell.runs for cell in table.cells):
             _check_recipe(arguments.recipe)
             folders = " ".join(map(str, arguments.runs or [DEFAULT_RUNS]))
@@ -120,13 +119,12 @@ def _check_recipe(name: str | None) -> None:
         raise UserError(f"no recipe is called {name!r}{suggestion(name, names)}; there are {', '.join(names)}")
 
 
-def _check_tag(table: Table, records: Sequence[RunRecord]) -> None:
-    """Raise UserError for a tag that none of the table's runs has, where there are runs of others."""
-    tags = sorted({run.choices["tag"] for run in records if run.choices["tag"] and run.evaluated_on == "test"})
-    shown = {run.choices["tag"] for cell in table.cells for run in cell.runs}
-    if records and table.tag is not None and table.tag not in shown:
+def _check_tag(tag: str | None, records: Sequence[RunRecord]) -> None:
+    """Raise UserError for a tag that no run has, where there are runs."""
+    tags = sorted({run.choices["tag"] for run in records if run.choices["tag"]})
+    if records and tag is not None and tag not in tags:
         there_are = f"; there are {', '.join(tags)}" if tags else ""
-        raise UserError(f"no run of this table has the tag {table.tag!r}{suggestion(table.tag, tags)}{there_are}")
+        raise UserError(f"no run has the tag {tag!r}{suggestion(tag, tags)}{there_are}")
 
 
 def _read_runs(folders: Sequence[Path] | None) -> list[RunRecord]:

@@ -100,7 +100,8 @@ class Checkpoints:
 
     def _named(self, pattern: str) -> list[Path]:
         """Files in the folder by their names; others that are like them are somebody's own."""
-        return [path for path in self.folder.iterdir() if re.fullmatch(pattern, path.name) and path.is_file()]
+        found = self.folder.glob("*checkpoint-*")
+        return [path for path in found if re.fullmatch(pattern, path.name) and path.is_file()]
 
     def _not_saved(self, path: Path, size: int, error: OSError) -> str:
         free = "unknown"

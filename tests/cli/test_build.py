@@ -105,6 +105,11 @@ def test_what_cannot_be_called_is_not_built(target):
         build(node(_target_=target), "model")
 
 
+def test_below_a_class_there_is_nothing():
+    with pytest.raises(ConfigError, match=r"FCN.foo does not exist: there is no 'foo' in it"):
+        build(node(_target_="stn_bench.models.FCN.foo"), "model")
+
+
 def test_a_name_that_is_not_there_is_said_so():
     with pytest.raises(
         ConfigError, match=r"^model._target_=stn_bench.modles.FCN does not exist: .* no 'modles' in it$"

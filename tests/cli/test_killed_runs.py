@@ -66,7 +66,7 @@ def whole(folder=FOLDER):
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140)],
+    [(number, 128 + number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)],
     ids=lambda value: value.name if isinstance(value, signal.Signals) else str(value),
 )
 def test_a_signal_saves_then_ends_with_128_and_its_number(begin, number, code):

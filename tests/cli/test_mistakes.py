@@ -151,6 +151,7 @@ def test_an_own_config_that_cannot_be_read_is_a_sentence(stn_train, tmp_path, co
         ("model", "", "model has no _target_, so nothing can be built of it"),
         ("data", "size: 3", "data has no _target_, so nothing can be built of it"),
         ("model", "{_target_: torch.nn.Identity, _partial_: true}", "model is no network, it is built to "),
+        ("data", "{_target_: torch.nn.ReLU}", "data are none, they are built to ReLU: no classes, image_shape, "),
         ("recipe", "{_target_: torch.nn.ReLU}", "recipe is none, it is built to ReLU: has it `defaults: "),
     ],
 )

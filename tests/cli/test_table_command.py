@@ -78,7 +78,7 @@ def test_a_tag_that_no_run_has_is_one_sentence(tmp_path, capsys):
     assert main(["--tag", "wied"]) == 1
     assert capsys.readouterr() == (
         "",
-        "stn-table: no run of this table has the tag 'wied': did you mean wide?; there are oracle, wide\n",
+        "stn-table: no run has the tag 'wied': did you mean wide?; there are oracle, wide\n",
     )
 
 

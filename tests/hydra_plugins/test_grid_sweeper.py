@@ -192,6 +192,23 @@ def test_jobs_that_would_share_a_folder_are_refused_before_one_is_launched():
     assert sweeper.launcher.jobs == []
 
 
+@pytest.mark.parametrize(
+    "grids",
+    [[{"model": ["cnn"], "steps": [5]}, {"model": ["cnn"]}], [{"model": ["cnn"]}, {"model": ["cnn"], "steps": [5]}]],
+)
+def test_so_are_they_where_one_says_less_than_the_other(grids):
+    _, run = sweep(grids=grids)
+    with pytest.raises(SweepFailed, match=r"'tag=\$\{steps\}'"):
+        run()
+
+
+@pytest.mark.parametrize("word", ["recipe/optimiser=adamw,muon", "+model.sizes=[1],[2]"])
+def test_where_no_tag_can_be_made_of_what_differs_a_command_each_is_advised(word):
+    _, run = sweep(word, "model=cnn", "seed=1")
+    with pytest.raises(SweepFailed, match="type a command for each, with a tag=NAME of its own"):
+        run()
+
+
 def test_the_same_job_twice_is_no_other_run():
     sweeper, run = sweep(grids=[GRIDS[0], GRIDS[0]])
     assert len(run()) == len(sweeper.launcher.jobs) == 8

@@ -82,6 +82,17 @@ def test_recipes_and_whatever_else_differs_are_not_averaged_as_seeds(leave, coll
     ]
 
 
+def test_where_a_run_was_saved_and_keys_of_before_make_no_other_variant(leave, collect, tmp_path):
+    for seed, change in ((1, {}), (2, {"checkpoint": {"every_minutes": 9.0, "every_steps": None}})):
+        leave(seed, "base", 70)
+        path = tmp_path / f"runs/r/fast/seed{seed}-base/result.json"
+        record = json.loads(path.read_text())
+        record["config"] |= change
+        record["config"]["data"] |= {"undone": False} if change else {}
+        path.write_text(json.dumps(record))
+    assert [line[5] for line in collect()] == ["0.70, 0.70"]
+
+
 def test_the_precision_is_that_which_a_run_took(leave, collect):
     leave(1, "base", 70, precision="bf16")
     leave(2, "base", 71, precision="auto")
