@@ -89,7 +89,7 @@ def splines() -> Iterator[Row]:
 
 def sweeps() -> Iterator[Row]:
     """Two cells through a sweep, a core each, against one after the other, all cores each."""
-    command = ["model=cnn_stn", "transform=affine", "seed=1,2", "recipe.epochs=null", "recipe.steps=150"]
+    command = ["model=cnn_stn", "transform=affine", "seed=1,2", "recipe.epochs=null", "recipe.steps=80"]
     command += ["data.validation=1000", "-m"]  # evaluated on a tenth of the digits: it is about training
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(2):  # long enough that the start, which two cores always share well, is a fraction of it
