@@ -14,20 +14,21 @@ import argparse
 import shutil
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tabulate import tabulate
 
 from stn_bench.cli.table import DEFAULT_TABLE
-from stn_bench.results.agreement import ADDED_LATER, IN_DEED, NOT_COMPARED
+from stn_bench.results.agreement import IN_DEED, settings
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
 from stn_bench.results.spec import parse_spec
 from stn_bench.results.statistics import mean, percent, sample_sd
 
 COMPARISON = "comparison.md"
+TOLD_AS = {name: key for key, name in IN_DEED.items()}
 
 
 class Variant(NamedTuple):
@@ -75,29 +76,11 @@ def _usual(variants: Sequence[Variant]) -> dict[str, str]:
 
 
 def _settings(run: RunRecord) -> Iterator[tuple[str, str]]:
-    """The recipe's name and what the config sets, by dotted key; a null is as good as the key's absence, as is what
-    runs did from before there was the key.
-    """
+    """The recipe's name and what the config sets, by dotted key; a null is as good as the key's absence."""
     yield "recipe", run.choices["recipe"]
-    for key, value in _flat(run.config):
-        if value is not None and ADDED_LATER.get(key) != str(value):
-            yield key, _text(getattr(run, IN_DEED[key]) if key in IN_DEED else value)
-
-
-def _text(value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{value:.15g}" if number else str(value).replace(" ", "")
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        key = prefix + name
-        if key in NOT_COMPARED or key == "tag":
-            continue
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{key}.")
-        else:
-            yield key, value
+    for key, value in settings(run).items():
+        if value != str(None) and key != "tag":
+            yield TOLD_AS.get(key, key), value.replace(" ", "")
 
 
 def _published() -> dict[tuple[str, str], str]:

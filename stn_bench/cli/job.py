@@ -20,7 +20,7 @@ from stn_bench.cli.outcome import write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
 from stn_bench.cli.parts import Parts, describe
 from stn_bench.cli.provenance import git_commit, joined, versions
-from stn_bench.cli.run_folder import CONFIG, claim, fingerprint, is_claimed, read_config, release, remove_stale
+from stn_bench.cli.run_folder import as_begun, claim, fingerprint, is_claimed, release, remove_stale
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
 from stn_bench.results.record import RunRecord, write_record
@@ -68,8 +68,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     say_to_folder(folder)
     device, data, model, recipe, intervals = parts
     steps, precision = recipe.total_steps(data.train_count), resolved(recipe.precision, device)
-    # of a run that goes on as it was written when it began, be 1 typed now where 1.0 was then
-    begun = read_config(folder / CONFIG) if is_claimed(folder) else config
+    begun = as_begun(folder, config)
     checkpoints = Checkpoints(folder, fingerprint(begun))
     saved = checkpoints.load()
     done = saved["step"] if saved else 0
@@ -88,7 +87,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
             _say(f"{words}: with recipe.precision=bf16 or fp32 all machines do the same")
     if precision == "bf16" and not multiplies_bfloat16(device):
         _say("bf16 is emulated here, a hundred times slower than fp32: recipe.precision=auto takes the faster")
-    claim(folder, config)
+    claim(folder, begun)
     attempt.expect(done, steps)
     with Interruption() as interruption:
         keeper = Keeper(checkpoints, intervals, interruption, attempt.progress, about)

@@ -85,19 +85,22 @@ def _recorded(path: Path) -> Any:
         return None
 
 
-def claim(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make `folder` the one of a run of `config`.
-
-    Where it is already, what the run computes stays as it was written, be 1 typed now where 1.0 was then.
+def as_begun(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config where a run of it has begun in `folder`: what it computes as it was written then, be 1 typed now where
+    1.0 was. Raises FolderDamaged.
     """
+    if not is_claimed(folder):
+        return config
+    begun = read_config(folder / CONFIG)
+    data = {**begun["data"], "folder": config["data"].get("folder")}
+    return {**config, **{key: value for key, value in begun.items() if key not in IRRELEVANT}, "data": data}
+
+
+def claim(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make `folder` the one of a run of `config`."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_stale(folder)
-    written = dict(config)
-    if is_claimed(folder):
-        found = read_config(folder / CONFIG)
-        written |= {key: value for key, value in found.items() if key not in IRRELEVANT}
-        written["data"] = {**found["data"], "folder": config["data"].get("folder")}
-    write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(written)).encode())
+    write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
 
 
 def remove_stale(folder: Path) -> None:

@@ -18,7 +18,7 @@ CANVAS = "data.distortion.output_size"  # of canvases larger than digits; the ke
 
 def differences(runs: Sequence[RunRecord]) -> list[str]:
     """A remark that names the keys in which the runs of a cell differ, or nothing."""
-    named = _named(_differing([_settings(run) for run in runs]))
+    named = _named(_differing([settings(run) for run in runs]))
     return [f"the mean mixes runs that differ in more than the seed: {named}."] if named else []
 
 
@@ -43,13 +43,13 @@ def data_of(runs: Sequence[RunRecord]) -> str:
 
 
 def _part(run: RunRecord, *beginnings: str) -> dict[str, str]:
-    return {key: value for key, value in _settings(run).items() if key.startswith(beginnings)}
+    return {key: value for key, value in settings(run).items() if key.startswith(beginnings)}
 
 
-def _differing(settings: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """The values of each key in which the settings differ, each once."""
-    keys = sorted({key for one in settings for key in one})
-    values = {key: list(dict.fromkeys(one.get(key, "absent") for one in settings)) for key in keys}
+def _differing(runs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The values of each key in which the settings of runs differ, each once."""
+    keys = sorted({key for one in runs for key in one})
+    values = {key: list(dict.fromkeys(one.get(key, "absent") for one in runs)) for key in keys}
     return {key: found for key, found in values.items() if len(found) > 1}
 
 
@@ -63,8 +63,8 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _settings(run: RunRecord) -> dict[str, str]:
-    """What must agree between the runs of a cell: values as text by dotted key."""
+def settings(run: RunRecord) -> dict[str, str]:
+    """What must agree between the runs of a cell: values as text by dotted key; equal numbers are one text."""
     flat = {"images": str(run.images), "data_sha256": run.data_sha256[:12], **ADDED_LATER}
     flat |= {name: str(getattr(run, name)) for name in IN_DEED.values()}
 
@@ -76,7 +76,8 @@ def _settings(run: RunRecord) -> dict[str, str]:
             if isinstance(value, Mapping):
                 add(f"{key}.", value)
             else:
-                flat[key] = str(value)
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                flat[key] = f"{value:.15g}" if number else str(value)
 
     add("", run.config)
     if CANVAS not in flat and flat.get("model.pool_above") == "28":

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from stn_bench.cli.run_folder import (
     FolderDamaged,
     FolderTaken,
+    as_begun,
     claim,
     fingerprint,
     is_finished,
@@ -78,11 +79,11 @@ def test_a_record_without_a_config_beside_it_says_whose_the_folder_is(tmp_path):
     assert is_finished(run, changed(seed=2)) is False
 
 
-def test_in_a_claimed_folder_what_the_run_computes_stays_as_it_was_written(folder):
-    claim(folder, changed(recipe__steps=20.0, data__folder="/elsewhere", device="cpu"))
-    written = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-    assert written == changed(data__folder="/elsewhere", device="cpu")
-    assert type(written["recipe"]["steps"]) is int
+def test_in_a_claimed_folder_what_the_run_computes_is_as_it_was_written(folder):
+    begun = as_begun(folder, changed(recipe__steps=20.0, data__folder="/elsewhere", device="cpu"))
+    assert begun == changed(data__folder="/elsewhere", device="cpu")
+    assert type(begun["recipe"]["steps"]) is int
+    assert as_begun(folder.parent / "new", CONFIG) == CONFIG
 
 
 def test_a_claimed_folder_holds_the_config(folder):
