@@ -1,5 +1,6 @@
 """What a config describes, built and put on its device."""
 
+import logging
 import platform
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from stn_bench.cli.build import ConfigError, build
+from stn_bench.cli.faults import is_out_of_memory
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.training.allocator import keep_freed_memory
 from stn_bench.training.keeper import Intervals
@@ -19,6 +21,8 @@ NEEDED = (
     *("training_batches", "training_epoch", "evaluation_batches", "examples"),
 )
 """What training, evaluation and pictures take of data."""
+
+log = logging.getLogger(__name__)
 
 
 class Parts(NamedTuple):
@@ -57,9 +61,16 @@ class Parts(NamedTuple):
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that `device=auto|cpu|cuda|cuda:N` means. Raises ConfigError for one that is not there."""
+    """The device that `device=auto|cpu|cuda|cuda:N` means; where torch cannot compute on the GPU, auto means the CPU.
+
+    Raises ConfigError for one that is not there, or that torch cannot compute on.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        fastest = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if why := _refusal(fastest):
+            log.warning("torch %s cannot compute on the GPU here (%s): the CPU is taken", torch.__version__, why)
+            return torch.device("cpu")
+        return fastest
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -70,7 +81,23 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(f"device={name}, but torch {torch.__version__} sees no GPU here: use device=cpu or auto")
     if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
         raise ConfigError(f"device={name}, but GPUs here are cuda:0 to cuda:{count - 1}")
+    if why := _refusal(device):
+        raise ConfigError(
+            f"device={name}, but torch {torch.__version__} cannot compute on it ({why}): use device=cpu, or install a "
+            "torch that is built for this GPU"
+        )
     return device
+
+
+def _refusal(device: torch.device) -> str | None:
+    """Why nothing can be computed on a device, as on a GPU that torch has no kernels for; None if it can."""
+    try:
+        torch.zeros(1, device=device).add(1).item()  # which waits for it
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        return str(error).partition("\n")[0]
+    return None
 
 
 def describe(device: torch.device) -> str:
