@@ -1,6 +1,7 @@
 """What a config describes, built and put on its device."""
 
 import logging
+import os
 import platform
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from hydra_plugins.stn_local_launcher._slots import usable_cores
 from stn_bench.cli.build import ConfigError, build
 from stn_bench.cli.faults import is_out_of_memory
 from stn_bench.data.distorted import DistortedDigits
@@ -39,6 +41,7 @@ class Parts(NamedTuple):
         """Build everything and try out what the run will build anew. Raises UserError for what cannot be built."""
         keep_freed_memory()
         compute_exactly()
+        limit_threads()
         device = choose_device(cfg.device)
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are of the current one
@@ -58,6 +61,12 @@ class Parts(NamedTuple):
         recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
         recipe.total_steps(data.train_count)
         return cls(device, data, model, recipe, intervals)
+
+
+def limit_threads() -> None:
+    """Have no more threads than cores: torch knows nothing of the share of them that a container may use."""
+    if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
+        torch.set_num_threads(usable_cores())
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 import torch
 
-from stn_bench.cli import provenance
+from stn_bench.cli import parts, provenance
 from stn_bench.cli.build import ConfigError
-from stn_bench.cli.parts import Parts, choose_device, describe
+from stn_bench.cli.parts import Parts, choose_device, describe, limit_threads
 from stn_bench.cli.provenance import git_commit
 
 
@@ -63,6 +63,21 @@ def test_one_of_several_gpus_can_be_named(gpus):
 
 def test_a_cpu_with_a_number_is_a_cpu(compose_config):
     assert Parts.of(compose_config("model=fcn", "device=cpu:0")).device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("cores", "variables", "threads"), [(2, {}, [2]), (8, {}, []), (9, {}, []), (2, {"OMP_NUM_THREADS": "8"}, [])]
+)
+def test_torch_gets_no_more_threads_than_there_are_cores_but_those_asked_for(monkeypatch, cores, variables, threads):
+    set_to = []
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(parts, "usable_cores", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    limit_threads()
+    assert set_to == threads
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "meta", ""])
