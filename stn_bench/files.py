@@ -1,7 +1,11 @@
 """Files that appear whole or not at all, and are on the disk when the call returns."""
 
+import errno
 import os
 from pathlib import Path
+
+NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
+"""What file systems say that keep no folder on the disk by itself, as one shared with a virtual machine."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -28,5 +32,8 @@ def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
     finally:
         os.close(handle)

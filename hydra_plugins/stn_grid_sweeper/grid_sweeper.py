@@ -5,7 +5,6 @@ mappings from keys to lists of values; each is a product of its own, and the job
 """
 
 import itertools
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hydra_plugins.stn_grid_sweeper._failure import SweepFailed
 from hydra_plugins.stn_grid_sweeper.summary import end_of, summary
+from hydra_plugins.stn_local_launcher._stderr import say
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -67,7 +67,7 @@ class GridSweeper(Sweeper):
         self._check(jobs)
         results = list(self.launcher.launch(jobs, initial_job_idx=0))
         ends = [end_of(job, result) for job, result in zip(jobs, results, strict=True)]
-        print(summary(ends), file=sys.stderr, flush=True)
+        say(summary(ends))
         kinds = [end.kind for end in ends]
         if {"interrupted", "not started"} & set(kinds):
             raise KeyboardInterrupt

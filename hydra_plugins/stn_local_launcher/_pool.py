@@ -1,17 +1,16 @@
 """Jobs that take turns in slots, each in its process: who starts when, and what becomes of each."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from hydra.core.utils import JobReturn, JobStatus
-from tqdm import tqdm
 
 from hydra_plugins.stn_jobs._failure import JobFailed, failed
 from hydra_plugins.stn_local_launcher._process import JobProcess
 from hydra_plugins.stn_local_launcher._progress import Progress
 from hydra_plugins.stn_local_launcher._slots import Slot
+from hydra_plugins.stn_local_launcher._stderr import say
 from hydra_plugins.stn_local_launcher._stopping import Stopping
 
 SHOW, LOOK = 0.5, 0.05
@@ -55,7 +54,7 @@ def run_all(names: Sequence[str], start: Callable[[int, Slot], JobProcess], slot
                     free.append(slot)
                     results[index] = process.result()
                     if said := process.last_words():
-                        tqdm.write(said, file=sys.stderr)
+                        say(said)
                     progress.end(names[index], *_words(results[index]))
                 statuses = [(names[index], process.status()) for index, (process, _) in running.items()]
                 progress.show(statuses, stopping.asked)

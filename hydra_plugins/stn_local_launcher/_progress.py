@@ -7,6 +7,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from hydra_plugins.stn_local_launcher._stderr import say
 from stn_bench.results.status import Status
 
 
@@ -40,8 +41,7 @@ class Progress:
         self.finished += 1
         before = self.before.pop(name, 0.0)
         self.worked += 1 - before if worked else 0
-        tqdm.write(f"[{self.finished}/{self.total}] {name}  {words}", file=sys.stderr)
-        sys.stderr.flush()
+        say(f"[{self.finished}/{self.total}] {name}  {words}")
 
     def show(self, running: Sequence[tuple[str, Status | None]], stopping: bool = False) -> None:
         """Bring the line up to date with the jobs that run now, each with its status if it has one.
@@ -53,7 +53,7 @@ class Progress:
         self.before |= {name: min(part, self.before.get(name, part)) for name, part in parts.items()}
         if self.bar.disable:
             if stopping and running and not self.told:
-                print(f"stopping: waiting for {len(running)} to save and end", file=sys.stderr, flush=True)
+                say(f"stopping: waiting for {len(running)} to save and end")
                 self.told = True
             return
         self.bar.n = min(self.finished + sum(parts.values()), self.total)

@@ -4,11 +4,16 @@ import os
 import re
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 from stn_bench.errors import UserError
 
 Slot = dict[str, str]
+
+CGROUPS = Path("/sys/fs/cgroup")
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""The files in which version 2 and version 1 of control groups keep a container's time and the period that it is of."""
 
 
 class SlotError(UserError, ValueError):
@@ -41,24 +46,24 @@ def slots(device: str, jobs: int | None, per_gpu: int, count: int) -> list[Slot]
 def usable_cores() -> int:
     """The cores that this process may use, of which there may be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):  # on Linux
-        return min(len(os.sched_getaffinity(0)), _quota(Path("/sys/fs/cgroup/cpu.max")))
+        return min(len(os.sched_getaffinity(0)), *(_quota(*files) for files in QUOTAS))
     return os.cpu_count() or 1
 
 
-def _quota(file: Path) -> int:
+def _quota(*files: str) -> int:
     """How many cores' time a container may take, rounded up: `docker run --cpus` hides none of them."""
     try:
-        allowed, period = map(int, file.read_text().split())
-    except (OSError, ValueError):  # no such file, or "max": no limit
+        allowed, period = (int(word) for file in files for word in (CGROUPS / file).read_text().split())
+    except (OSError, ValueError):  # no such files, or "max": no limit
         return sys.maxsize
-    return max(1, -(-allowed // period))
+    return -(-allowed // period) if allowed > 0 else sys.maxsize  # -1: no limit
 
 
 def visible_gpus() -> list[str]:
     """What CUDA_VISIBLE_DEVICES may be set to, one by one. Asks the driver, since asking CUDA would take torch."""
     if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         names = [name.strip() for name in given.split(",")]
-        return names[: next((i for i, name in enumerate(names) if name in ("", "-1")), None)]  # as CUDA reads it
+        return list(takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, names))  # as CUDA reads it
     try:
         said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):

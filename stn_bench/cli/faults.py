@@ -11,6 +11,7 @@ from stn_bench.errors import UserError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class MachineFault(UserError):
@@ -18,7 +19,7 @@ class MachineFault(UserError):
 
 
 def of_system(error: OSError, folder: Path | str | None = None) -> str | None:
-    """A sentence for a full disk or for a folder that cannot be made or written to; None for other errors."""
+    """A sentence for a full disk or for a folder that cannot be made, written to or locked; None for other errors."""
     place = error.filename or folder or "the output folder"
     ours = folder is None or Path(folder).absolute() in (Path(place).absolute(), *Path(place).absolute().parents)
     if error.errno in FULL:
@@ -32,6 +33,8 @@ def of_system(error: OSError, folder: Path | str | None = None) -> str | None:
         return f"{place} cannot be written: {error.strerror}; make its folder writable, or {other}"
     if error.errno in NO_FOLDER:
         return f"{place} cannot be made, as it or a part of its path is a file, not a folder: {other}"
+    if error.errno in NO_LOCKS:
+        return f"{place} cannot be locked, as its file system has no locks ({error.strerror}): {other}"
     return None
 
 

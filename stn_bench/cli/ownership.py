@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from stn_bench.cli.faults import MachineFault, of_system
 from stn_bench.errors import UserError
 from stn_bench.results.status import read_status
 
@@ -27,15 +28,20 @@ class RunInProgress(UserError):
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Be the only process in a run folder that exists. Raises RunInProgress where another one is.
+    """Be the only process in a run folder that exists.
 
+    Raises RunInProgress where another one is, MachineFault where the folder cannot be locked.
     The operating system holds the lock, and drops it with the process, however that ends; the lock file stays.
     """
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / LOCK, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunInProgress(folder) from None
+    except OSError as error:
+        if (sentence := of_system(error, folder)) is None:
+            raise
+        raise MachineFault(sentence) from error
     try:
         yield
     finally:

@@ -1,5 +1,7 @@
 """What a config describes, built and put on its device."""
 
+import logging
+import os
 import platform
 from typing import NamedTuple
 
@@ -7,7 +9,9 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from hydra_plugins.stn_local_launcher._slots import usable_cores
 from stn_bench.cli.build import ConfigError, build
+from stn_bench.cli.faults import is_out_of_memory
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.training.allocator import keep_freed_memory
 from stn_bench.training.keeper import Intervals
@@ -19,6 +23,8 @@ NEEDED = (
     *("training_batches", "training_epoch", "evaluation_batches", "examples"),
 )
 """What training, evaluation and pictures take of data."""
+
+log = logging.getLogger(__name__)
 
 
 class Parts(NamedTuple):
@@ -35,6 +41,7 @@ class Parts(NamedTuple):
         """Build everything and try out what the run will build anew. Raises UserError for what cannot be built."""
         keep_freed_memory()
         compute_exactly()
+        limit_threads()
         device = choose_device(cfg.device)
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are of the current one
@@ -56,10 +63,23 @@ class Parts(NamedTuple):
         return cls(device, data, model, recipe, intervals)
 
 
+def limit_threads() -> None:
+    """Have no more threads than cores: torch knows nothing of the share of them that a container may use."""
+    if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
+        torch.set_num_threads(usable_cores())
+
+
 def choose_device(name: str) -> torch.device:
-    """The device that `device=auto|cpu|cuda|cuda:N` means. Raises ConfigError for one that is not there."""
+    """The device that `device=auto|cpu|cuda|cuda:N` means; where torch cannot compute on the GPU, auto means the CPU.
+
+    Raises ConfigError for one that is not there, or that torch cannot compute on.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        fastest = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if why := _refusal(fastest):
+            log.warning("torch %s cannot compute on the GPU here (%s): the CPU is taken", torch.__version__, why)
+            return torch.device("cpu")
+        return fastest
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -70,7 +90,23 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(f"device={name}, but torch {torch.__version__} sees no GPU here: use device=cpu or auto")
     if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
         raise ConfigError(f"device={name}, but GPUs here are cuda:0 to cuda:{count - 1}")
+    if why := _refusal(device):
+        raise ConfigError(
+            f"device={name}, but torch {torch.__version__} cannot compute on it ({why}): use device=cpu, or install a "
+            "torch that is built for this GPU"
+        )
     return device
+
+
+def _refusal(device: torch.device) -> str | None:
+    """Why nothing can be computed on a device, as on a GPU that torch has no kernels for; None if it can."""
+    try:
+        torch.zeros(1, device=device).add(1).item()  # which waits for it
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        return str(error).partition("\n")[0]
+    return None
 
 
 def describe(device: torch.device) -> str:

@@ -1,7 +1,5 @@
 """Downloads that leave a silent source: one gz file by its URL, or one command that downloads into a folder."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import os
@@ -11,10 +9,6 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 IDLE_SECONDS = 15.0  # a source that sends no byte for so long is left
 GZIP = b"\x1f\x8b"  # how a gz file begins
@@ -37,38 +31,28 @@ def download_gz(url: str, size: int, idle_seconds: float = IDLE_SECONDS) -> byte
         NotServedError: the server answers, but not with a whole gz file, or with more than `size` bytes can be packed.
         SourceError: the server cannot be reached, or falls silent for `idle_seconds`.
     """
-    import requests  # with pooch a tenth of a second: not for those who need no download
-    from pooch import HTTPDownloader
+    import requests  # a tenth of a second: not for those who need no download
 
-    packed = _Bounded(size + size // 1000 + 2**10)  # packing makes nothing longer but by a header, and one a block
+    longest = size + size // 1000 + 2**10  # packing makes nothing longer but by a header, and one a block
+    packed = bytearray()
     try:
-        HTTPDownloader(timeout=idle_seconds, chunk_size=2**16)(url, packed, None)
+        with requests.get(url, stream=True, timeout=idle_seconds) as answer:
+            answer.raise_for_status()
+            for chunk in answer.iter_content(2**16):
+                packed += chunk
+                if len(packed) > longest:
+                    raise NotServedError(f"packed, it is longer than the {longest:,} bytes that it can be")
     except (requests.ConnectionError, requests.Timeout) as error:
         raise SourceError(_first_cause(error)) from error
     except requests.RequestException as error:
         raise NotServedError(str(error)) from error
-    content = packed.getvalue()
-    if not content.startswith(GZIP) and len(content) >= size:
-        return content[: size + 1]  # of a server that calls it encoded, so that it came unpacked
-    packed.seek(0)
+    if not packed.startswith(GZIP) and len(packed) >= size:
+        return bytes(packed[: size + 1])  # of a server that calls it encoded, so that it came unpacked
     try:
-        return gzip.open(packed).read(size + 1)  # enough to see that it is too long; a thousandfold is never unpacked
+        # enough to see that it is too long; a thousandfold is never unpacked
+        return gzip.open(io.BytesIO(packed)).read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise NotServedError(f"not a whole gz file: {error}") from error
-
-
-class _Bounded(io.BytesIO):
-    """Bytes in memory, so many at most. More raise NotServedError."""
-
-    def __init__(self, longest: int) -> None:
-        super().__init__()
-        self.longest = longest
-
-    def write(self, chunk: ReadableBuffer, /) -> int:
-        written = super().write(chunk)
-        if self.tell() > self.longest:
-            raise NotServedError(f"packed, it is longer than the {self.longest:,} bytes that it can be")
-        return written
 
 
 def run_watched(command: list[str], folder: Path, idle_seconds: float = IDLE_SECONDS) -> None:

@@ -11,7 +11,7 @@ from stn_bench.errors import UserError
 
 
 class NoHomeError(UserError, ValueError):
-    """A folder that is given by `~NAME`, where no user has the name."""
+    """A folder in the home of a user that is not known, as one given by `~NAME`, where no user has the name."""
 
 
 class Expected(NamedTuple):
@@ -35,12 +35,15 @@ def mnist_folder(folder: str | os.PathLike[str] | None = None) -> Path:
 
     Raises NoHomeError for a folder below the home of a user that there is not.
     """
-    if folder is None:
-        folder = Path(os.environ.get("STN_DATA_DIR") or platformdirs.user_cache_dir("stn_bench")) / "mnist"
     try:
+        if folder is None:
+            folder = Path(os.environ.get("STN_DATA_DIR") or platformdirs.user_cache_dir("stn_bench")) / "mnist"
         return Path(folder).expanduser()
     except RuntimeError as error:
-        raise NoHomeError(f"{folder} is in the home folder of a user that is not known: name another folder") from error
+        raise NoHomeError(
+            f"{folder or 'the folder of the data'} is in the home folder of a user that is not known: name another "
+            "folder, as with STN_DATA_DIR=DIR"
+        ) from error
 
 
 def verify_mnist(folder: str | os.PathLike[str] | None = None) -> dict[str, str | None]:

@@ -30,6 +30,10 @@ class DataUnavailableError(UserError, OSError):
     """Files are missing and no source gave them; the message has each source's reason and the way by hand."""
 
 
+class DataFolderError(UserError, OSError):
+    """The folder of the files cannot be made, written to or locked; the message names the way out."""
+
+
 class Source(NamedTuple):
     """Where files come from: `read(name)` gives the bytes of one, or raises NotServedError or SourceError."""
 
@@ -56,7 +60,7 @@ def fetch_mnist(folder: str | os.PathLike[str] | None = None) -> Path:
 
     Raises:
         DataUnavailableError: no source gave a file.
-        OSError: the folder cannot be written.
+        DataFolderError: the folder cannot be written.
     """
     folder = mnist_folder(folder)
     gather_mnist(folder, mnist_sources())
@@ -73,12 +77,13 @@ def gather_mnist(folder: Path, sources: Iterable[Source]) -> dict[str, str]:
 
     Raises:
         DataUnavailableError: no source gave a file; those that came are kept.
-        OSError: the folder cannot be written.
+        DataFolderError: the folder cannot be written.
     """
     folder = mnist_folder(folder)
     faults = verify_mnist(folder)
     if any(faults.values()):  # otherwise no lock is taken: a folder that only needs to be read may be read-only
-        folder.mkdir(parents=True, exist_ok=True)
+        with _writable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         with _alone_in(folder):
             return _fill(folder, sources)
     return dict.fromkeys(faults, ALREADY_THERE)
@@ -118,16 +123,28 @@ def _reader(files_of_package: Callable[[], dict[str, bytes]]) -> Callable[[str],
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("another process is fetching into %s: waiting for it", folder)
-        lock.acquire()
+    lock = FileLock(folder / ".lock", fallback_to_soft=False)
+    with _writable(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another process is fetching into %s: waiting for it", folder)
+            lock.acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Have what the system refuses to do with `path` raised as DataFolderError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataFolderError(
+            f"{path} cannot be written: {error.strerror}; mend that, or name another folder, as with STN_DATA_DIR=DIR"
+        ) from error
 
 
 def _fill(folder: Path, sources: Iterable[Source]) -> dict[str, str]:
@@ -172,15 +189,16 @@ def _ask(source: Source, names: list[str], folder: Path) -> tuple[dict[str, str]
 
 
 def _put(content: bytes, path: Path) -> None:
-    """Have the file there whole, or not at all. Raises OSError, which names it."""
+    """Have the file there whole, or not at all. Raises DataFolderError."""
     part = path.with_name(f".{path.name}.part")  # the same name each time: what a killed process left is overwritten
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()  # a full disk needs the room
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with _writable(path):
+        try:
+            part.write_bytes(content)
+            os.replace(part, path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()  # a full disk needs the room
+            raise
 
 
 def _way_by_hand(folder: Path, missing: list[str], reasons: list[str]) -> str:

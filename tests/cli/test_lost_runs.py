@@ -273,6 +273,21 @@ def test_a_disk_that_may_only_be_read_is_told_with_what_to_do(stn_train, small_d
     )
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_folder_that_cannot_be_locked_is_told_with_what_to_do(stn_train, monkeypatch, number):
+    def refuse(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    for _ in range(2):
+        assert stn_train(*WORDS) == (
+            1,
+            "",
+            f"stn-train: {FOLDER} cannot be locked, as its file system has no locks ({os.strerror(number)}): choose "
+            "another with output=DIR\n",
+        )
+
+
 def test_a_disk_that_may_only_be_read_from_now_on_costs_no_checkpoint(stn_train, small_disk, stop):
     words = (*WORDS, "model.units=16", f"output={small_disk}")
     folder = small_disk / "r/fcn-plain/smoke/seed1"

@@ -17,6 +17,7 @@ from stn_bench.data.download import NotServedError, SourceError
 from stn_bench.data.idx import idx_bytes
 from stn_bench.data.mnist import MNIST_FILES, Expected, NoHomeError, mnist_folder, verify_mnist
 from stn_bench.data.sources import (
+    DataFolderError,
     DataUnavailableError,
     Source,
     fetch_mnist,
@@ -213,6 +214,16 @@ def test_the_folder_is_the_one_that_the_variable_names(tmp_path, monkeypatch):
     assert fetch_mnist() == tmp_path / "mnist"
 
 
+def test_a_user_without_a_home_is_told_of_the_variable(monkeypatch):
+    def nowhere(name):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("STN_DATA_DIR", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", nowhere)
+    with pytest.raises(NoHomeError, match=r"is in the home folder of a user that is not known: .* STN_DATA_DIR=DIR$"):
+        mnist_folder()
+
+
 @pytest.mark.parametrize("value", [None, ""])
 def test_without_the_variable_the_folder_is_in_the_cache_of_the_user(monkeypatch, value):
     monkeypatch.delenv("STN_DATA_DIR", raising=False)
@@ -239,10 +250,29 @@ def test_a_disk_without_the_room_is_named_and_left_as_it_was(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as error:
+    with pytest.raises(DataFolderError, match=rf"^{tmp_path / FIRST} cannot be written: No space left on device; mend"):
         gather_mnist(tmp_path, [Source("a source", CONTENTS.__getitem__)])
-    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / FIRST))
     assert {path.name for path in tmp_path.iterdir()} <= {".lock"}
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("pathlib.Path.mkdir", errno.EROFS), ("fcntl.flock", errno.ENOLCK), ("fcntl.flock", errno.ENOSYS)],
+)
+def test_a_folder_that_cannot_be_made_or_locked_is_told_with_the_variable_that_names_another(
+    tmp_path, monkeypatch, call, number
+):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    folder = tmp_path / "mnist"
+    monkeypatch.setattr(call, refuse)
+    with pytest.raises(DataFolderError) as caught:
+        gather_mnist(folder, [Source("a source", CONTENTS.__getitem__)])
+    assert str(caught.value) == (
+        f"{folder} cannot be written: {os.strerror(number)}; mend that, or name another folder, as with "
+        "STN_DATA_DIR=DIR"
+    )
 
 
 def test_digits_are_loaded_as_they_lie_in_the_files(tmp_path):

@@ -283,6 +283,7 @@ SLOW = """
         try:
             hydra.main(version_base="1.3", config_path="pkg://stn_bench.configs", config_name="train")(slow)()
         except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
             sys.exit(130)
 """
 
@@ -352,11 +353,20 @@ def test_ctrl_c_lets_running_jobs_save_starts_no_more_and_sums_up(slow_sweep):
     assert process.returncode == 130
     assert saved == 2
     assert not Path("started3").exists()
-    assert [line.split("  ")[:3] for line in said.splitlines()[-3:-1]] == [
+    assert [line.split("  ")[:3] for line in said.splitlines()[-4:-2]] == [
         ["interrupted", f"seed={seed} device=cpu", "saved at step 3"] for seed in (1, 2)
     ]
-    assert said.endswith("3 runs: 2 interrupted, 1 not started\n")
+    assert said.endswith("3 runs: 2 interrupted, 1 not started\ninterrupted\n")
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_ctrl_c_that_ends_who_reads_the_words_too_lets_running_jobs_save(slow_sweep):
+    process = slow_sweep(terminal=True)
+    process.stderr.close()  # as of `2>&1 | tee log`
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    assert len(list(Path().glob("saved-*"))) == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
@@ -369,7 +379,7 @@ def test_a_signal_to_the_sweep_alone_is_passed_on_to_its_jobs(slow_sweep, number
     assert saved == 2
     assert re.search(r"^stopping: waiting for [12] to save and end$", said, re.MULTILINE)
     assert {path.name.split("-")[1] for path in Path().glob("saved-*")} == {"SIGTERM"}
-    assert said.endswith("3 runs: 2 interrupted, 1 not started\n")
+    assert said.endswith("3 runs: 2 interrupted, 1 not started\ninterrupted\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")

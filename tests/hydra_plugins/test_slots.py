@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hydra_plugins.stn_local_launcher import _slots as module
-from hydra_plugins.stn_local_launcher._slots import SlotError, _quota, slots, usable_cores, visible_gpus
+from hydra_plugins.stn_local_launcher._slots import QUOTAS, SlotError, _quota, slots, usable_cores, visible_gpus
 
 
 @pytest.fixture
@@ -40,13 +40,20 @@ def test_the_cores_are_shared_out_among_the_jobs_at_once(machine, cores, jobs, c
     assert found == [{"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}] * at_once
 
 
+@pytest.mark.parametrize("files", QUOTAS, ids=["version 2", "version 1"])
 @pytest.mark.parametrize(
-    ("words", "cores"), [("200000 100000", 2), ("150000 100000", 2), ("1000 100000", 1), ("max 100000", sys.maxsize)]
+    ("words", "cores"), [("200000 100000", 2), ("150000 100000", 2), ("1000 100000", 1), (None, sys.maxsize)]
 )
-def test_a_containers_share_of_the_cores_is_rounded_up(tmp_path, words, cores):
-    (tmp_path / "cpu.max").write_text(f"{words}\n")
-    assert _quota(tmp_path / "cpu.max") == cores
-    assert _quota(tmp_path / "nowhere") == sys.maxsize
+def test_a_containers_share_of_the_cores_is_rounded_up(tmp_path, monkeypatch, files, words, cores):
+    monkeypatch.setattr(module, "CGROUPS", tmp_path)
+    assert _quota(*files) == sys.maxsize
+    words = words or ("max 100000" if len(files) == 1 else "-1 100000")
+    (tmp_path / "cpu").mkdir()
+    for file, content in zip(files, [words] if len(files) == 1 else words.split(), strict=True):
+        (tmp_path / file).write_text(f"{content}\n")
+    assert _quota(*files) == cores
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    assert usable_cores() == min(cores, 64)
 
 
 @pytest.mark.parametrize(("given", "threads"), [("1", "1"), ("3,2", "3"), ("64", "4"), ("many", "4"), ("0", "4")])
@@ -85,13 +92,16 @@ def test_no_place_for_any_job_is_refused(machine, jobs, per_gpu, name):
 @pytest.mark.parametrize(("quota", "cores"), [(sys.maxsize, 3), (4, 3), (2, 2)])
 def test_cores_that_this_process_may_not_use_do_not_count(monkeypatch, quota, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
-    monkeypatch.setattr(module, "_quota", lambda file: quota)  # this machine may have one
+    monkeypatch.setattr(module, "_quota", lambda *files: quota)  # this machine may have one
     assert usable_cores() == cores
 
 
 @pytest.mark.parametrize(
     ("given", "gpus"),
-    [("", []), ("-1", []), ("0", ["0"]), ("1, 0", ["1", "0"]), ("0,-1,2", ["0"]), ("GPU-x", ["GPU-x"])],
+    [
+        *[("", []), ("-1", []), ("0", ["0"]), ("1, 0", ["1", "0"]), ("0,-1,2", ["0"])],
+        *[("GPU-x,MIG-y", ["GPU-x", "MIG-y"]), ("NoDevFiles", []), ("1,none,0", ["1"])],
+    ],
 )
 def test_cuda_visible_devices_is_read_as_cuda_reads_it(monkeypatch, given, gpus):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)

@@ -1,0 +1,20 @@
+"""What a sweep says on standard error, whoever may have stopped reading it."""
+
+import os
+import sys
+
+from tqdm import tqdm
+
+
+def say(text: str) -> None:
+    """Write a line, above that of the progress if there is one.
+
+    Once nobody reads, as when the Ctrl-C that stops a sweep ends the `tee` behind it, too, words go nowhere.
+    """
+    try:
+        tqdm.write(text, file=sys.stderr)
+        sys.stderr.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
