@@ -12,11 +12,11 @@ Records that are in the folder already stay there; given as both folders, it get
 
 import argparse
 import shutil
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from statistics import fmean, median, stdev
 from typing import NamedTuple
 
 from tabulate import tabulate
@@ -25,7 +25,7 @@ from stn_bench.cli.table import DEFAULT_TABLE
 from stn_bench.results.agreement import IN_DEED, settings
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
 from stn_bench.results.spec import parse_spec
-from stn_bench.results.statistics import mean, percent, sample_sd
+from stn_bench.results.statistics import percent
 
 COMPARISON = "comparison.md"
 TOLD_AS = {name: key for key, name in IN_DEED.items()}
@@ -49,17 +49,17 @@ def comparison(records: Sequence[RunRecord]) -> str:
     lines = []
     for cell, variants in sorted(cells.items()):
         usual = _usual(list(variants))
-        for variant, runs in sorted(variants.items(), key=lambda item: (mean([run.error for run in item[1]]), item[0])):
+        for variant, runs in sorted(variants.items(), key=lambda item: (fmean(run.error for run in item[1]), item[0])):
             errors = [run.error for run in runs]
-            sd = sample_sd(errors)
+            sd = f" ± {percent(stdev(errors))}" if len(errors) > 1 else ""
             lines.append(
                 [
                     *cell,
                     variant.tag,
                     ", ".join(f"{key}={value}" for key, value in variant.settings if usual.get(key) != value),
-                    str(percent(mean(errors))) + ("" if sd is None else f" ± {percent(sd)}"),
+                    f"{percent(fmean(errors))}{sd}",
                     ", ".join(str(percent(error)) for error in errors),
-                    f"{statistics.median(run.seconds for run in runs):.0f}",
+                    f"{median(run.seconds for run in runs):.0f}",
                     published.get(cell, "-"),
                 ]
             )

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,6 @@ from stn_bench.cli.choices import choices
 from stn_bench.cli.run_folder import CONFIG, IRRELEVANT, FolderTaken, claim, fingerprint, is_finished
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import parse_spec
-from stn_bench.results.statistics import mean
 from stn_bench.results.table import build_table
 
 ROOT = Path(__file__).parents[1]
@@ -106,4 +106,4 @@ def test_a_table_does_not_depend_on_the_order_of_its_records_and_counts_them_all
         wanted = (cell.choices["model"], cell.choices["transform"]), cell.choices["data"]
         errors = [errors / 10_000 for (model, data, _), errors in runs.items() if (model, data) == wanted]
         assert len(cell.runs) == len(cell.seeds) == len(errors)
-        assert cell.mean == (pytest.approx(mean(errors)) if errors else None)
+        assert cell.mean == (pytest.approx(fmean(errors)) if errors else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from stn_bench.results.agreement import training_of
@@ -11,7 +12,6 @@ from stn_bench.results.predictions import PredictionsError, wrong_predictions
 from stn_bench.results.record import RunRecord
 from stn_bench.results.significance import McNemar, clustered_mcnemar, holm, paired_t
 from stn_bench.results.spec import Column, Row
-from stn_bench.results.statistics import mean
 from stn_bench.results.table import Cell, Table
 
 _UNTESTED = "Not tested over images"
@@ -78,7 +78,7 @@ def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> C
         return compared
     errors, others = ([of[seed].error for seed in seeds] for of in (ours, theirs))
     difference = _difference(ours, theirs, seeds)
-    gap = None if bound is None or bound.mean is None else mean(others) - bound.mean
+    gap = None if bound is None or bound.mean is None else fmean(others) - bound.mean
     pairs = [(ours[seed], theirs[seed]) for seed in seeds]
     if unlike := training_of(pairs):
         reader.remark(f"Compared, but not trained alike, {unlike}", _place(better, than))
@@ -96,7 +96,7 @@ def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> C
 
 def _difference(ours: Mapping[int, RunRecord], theirs: Mapping[int, RunRecord], seeds: Sequence[int]) -> float:
     """The mean error of their runs of these seeds, minus that of ours."""
-    return mean([theirs[seed].error for seed in seeds]) - mean([ours[seed].error for seed in seeds])
+    return fmean(theirs[seed].error for seed in seeds) - fmean(ours[seed].error for seed in seeds)
 
 
 def _over_images(

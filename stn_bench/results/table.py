@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from stn_bench.errors import UserError
 from stn_bench.results.agreement import data_of, differences, listed, recipes_of
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
-from stn_bench.results.statistics import mean, sample_sd
 
 if TYPE_CHECKING:
     from stn_bench.results.comparisons import Comparisons
@@ -41,12 +41,12 @@ class Cell:
     @property
     def mean(self) -> float | None:
         """The mean test error over the seeds; None for a missing cell."""
-        return mean([run.error for run in self.runs]) if self.runs else None
+        return fmean(run.error for run in self.runs) if self.runs else None
 
     @property
     def sd(self) -> float | None:
         """The sample standard deviation over the seeds; None for fewer than two."""
-        return sample_sd([run.error for run in self.runs]) if self.runs else None
+        return stdev(run.error for run in self.runs) if len(self.runs) > 1 else None
 
     @property
     def difference(self) -> float | None:
