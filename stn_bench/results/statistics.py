@@ -33,3 +33,8 @@ def wilson_interval(errors: int, n: int, confidence: float = 0.95) -> tuple[floa
 def percent(fraction: float, places: int = 2) -> Decimal:
     """A fraction in percent, rounded; halves go up, so that 0.75 never counts as 0.7 for the way its bits fall."""
     return Decimal(repr(round(100 * fraction, 6))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+
+
+def in_percent(fraction: float | None) -> float | None:
+    """The same as a number for other programs to read; None stays None."""
+    return None if fraction is None else round(100 * fraction, 4) + 0.0  # no -0.0; an image of 10,000 is 0.01 %
