@@ -84,12 +84,13 @@ def csv(table: Table) -> str:
 
 def json(table: Table) -> str:
     """The cells of `csv` as objects, with the table's title, source and notes and the commands that fill it."""
+    remarks = table.comparisons.remarks if table.comparisons else ()
     content = {
         "name": table.spec.name,
         "title": table.spec.title,
         "source": table.spec.source,
         "cells": _tidy(table),
-        "notes": [*table.row_notes, *table.notes, *(table.comparisons.remarks if table.comparisons else ())],
+        "notes": [*table.row_notes, *table.spec.notes, *table.notes, *remarks],
         **({} if table.comparisons is None else {"comparisons": flat(table.comparisons)}),
         "to_fill": fill_commands(table),
     }

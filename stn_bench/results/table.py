@@ -62,7 +62,7 @@ class Table:
     recipe: str | None  # None: no run matches, so no recipe is known
     tag: str | None
     rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # on its runs; those of its YAML are in `spec`
     wanted: int = WANTED  # runs of a cell below which some are missing
     comparisons: Comparisons | None = None  # None: nobody asked, see comparisons.with_tests
 
@@ -104,7 +104,7 @@ def build_table(
     if recipe is None:
         recipe = min(recipes, key=lambda name: (name != PREFERRED_RECIPE, name), default=None)
     tags = {tag, *(match.get("tag") for match in matches)}
-    notes = [*spec.notes, *_left_out(of_table, recipes, recipe, tags)]
+    notes = _left_out(of_table, recipes, recipe, tags)
     rows = []
     remarks: dict[str, list[str]] = {}  # each with the cells that it is about
     for row in spec.rows:
