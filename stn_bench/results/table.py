@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -105,27 +106,14 @@ def build_table(
         recipe = min(recipes, key=lambda name: (name != PREFERRED_RECIPE, name), default=None)
     tags = {tag, *(match.get("tag") for match in matches)}
     notes = _left_out(of_table, recipes, recipe, tags)
-    rows = []
-    remarks: dict[str, list[str]] = {}  # each with the cells that it is about
-    for row in spec.rows:
-        cells = []
-        for column, published in zip(spec.columns, row.published, strict=True):
-            choices = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag, **row.match_in(column)}
-            runs, twice = _one_per_seed([run for run in on_test if _in_cell(run, choices)])
-            for remark in twice + differences(runs):
-                remarks.setdefault(remark, []).append(row.name if row.spans else f"{row.name} on {column.label}")
-            cells.append(Cell(row, column, choices, published, tuple(runs)))
-        if remark := recipes_of([cell.runs[0] for cell in cells if cell.runs]):
-            remarks.setdefault(remark, []).append(row.name)
-        rows.append(tuple(cells))
+    remarks: dict[str, list[str]] = defaultdict(list)  # each with the places that it is about
+    usual = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag}
+    rows = tuple(_row(row, spec.columns, usual, on_test, remarks) for row in spec.rows)
     for index, column in enumerate(spec.columns):
-        alike: dict[Any, list[RunRecord]] = {}  # a row's own tag says that it is another task
-        for cell in (row[index] for row in rows):
-            alike.setdefault((cell.choices["data"], cell.choices["tag"]), []).extend(cell.runs[:1])
-        for remark in filter(None, map(data_of, alike.values())):
-            remarks.setdefault(remark, []).append(column.label)
+        for remark in _data_of([row[index] for row in rows]):
+            remarks[remark].append(column.label)
     notes += [f"{listed(list(dict.fromkeys(places)), 3)}: {remark}" for remark, places in remarks.items()]
-    return Table(spec, recipe, tag, tuple(rows), tuple(notes))
+    return Table(spec, recipe, tag, rows, tuple(notes))
 
 
 def with_runs(table: Table) -> Table:
@@ -143,6 +131,34 @@ def with_runs(table: Table) -> Table:
 def _in_cell(run: RunRecord, choices: Mapping[str, str | None]) -> bool:
     made: dict[str, Any] = {**run.choices}
     return all(made[group] == value for group, value in choices.items())
+
+
+def _row(
+    row: Row,
+    columns: Sequence[Column],
+    usual: Mapping[str, str | None],
+    runs: Sequence[RunRecord],
+    remarks: dict[str, list[str]],
+) -> tuple[Cell, ...]:
+    """The cells of a row, each with its runs; what a reader has to be told of them is added to the remarks."""
+    cells = []
+    for column, published in zip(columns, row.published, strict=True):
+        choices = {**usual, **row.match_in(column)}
+        counted, twice = _one_per_seed([run for run in runs if _in_cell(run, choices)])
+        for remark in twice + differences(counted):
+            remarks[remark].append(row.name if row.spans else f"{row.name} on {column.label}")
+        cells.append(Cell(row, column, choices, published, tuple(counted)))
+    if remark := recipes_of([cell.runs[0] for cell in cells if cell.runs]):
+        remarks[remark].append(row.name)
+    return tuple(cells)
+
+
+def _data_of(cells: Sequence[Cell]) -> list[str]:
+    """Remarks on cells of a column that were not run on one data."""
+    alike: dict[Any, list[RunRecord]] = defaultdict(list)  # a row's own tag says that it is another task
+    for cell in cells:
+        alike[cell.choices["data"], cell.choices["tag"]] += cell.runs[:1]
+    return [remark for runs in alike.values() if (remark := data_of(runs))]
 
 
 def _left_out(
