@@ -9,9 +9,9 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from stn_bench.errors import UserError
-from stn_bench.results.agreement import data_of, differences, listed, recipes_of
+from stn_bench.results.agreement import data_of, differences, listed, recipes_of, training_of
 from stn_bench.results.record import RunRecord
-from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
+from stn_bench.results.spec import GROUPS, Column, Comparison, Row, TableSpec
 
 if TYPE_CHECKING:
     from stn_bench.results.comparisons import Comparisons
@@ -92,7 +92,7 @@ def build_table(
     without `recipe` the runs of `fast` are taken if there are any, and a note names the others. A seed counts once per
     cell. Runs of one cell whose configs differ in more than the seed are noted by the keys that differ; so are rows
     that were not trained by one recipe and columns whose rows were not run on one data, since both may change under
-    their names.
+    their names, and rows that the YAML compares, but that were not trained by one recipe to one budget.
     Raises `TagOfRow` for a tag that a row has for itself.
     """
     matches = [row.match_in(column) for row in spec.rows for column in spec.columns]
@@ -109,9 +109,8 @@ def build_table(
     remarks: dict[str, list[str]] = defaultdict(list)  # each with the places that it is about
     usual = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag}
     rows = tuple(_row(row, spec.columns, usual, on_test, remarks) for row in spec.rows)
-    for index, column in enumerate(spec.columns):
-        for remark in _data_of([row[index] for row in rows]):
-            remarks[remark].append(column.label)
+    for cells in zip(*rows, strict=True):
+        _remark_on_column(cells, spec.comparisons, remarks)
     notes += [f"{listed(list(dict.fromkeys(places)), 3)}: {remark}" for remark, places in remarks.items()]
     return Table(spec, recipe, tag, rows, tuple(notes))
 
@@ -153,12 +152,18 @@ def _row(
     return tuple(cells)
 
 
-def _data_of(cells: Sequence[Cell]) -> list[str]:
-    """Remarks on cells of a column that were not run on one data."""
+def _remark_on_column(cells: Sequence[Cell], comparisons: Sequence[Comparison], remarks: dict[str, list[str]]) -> None:
+    """Add what a reader has to be told of the cells of a column beside one another."""
+    label = cells[0].column.label
     alike: dict[Any, list[RunRecord]] = defaultdict(list)  # a row's own tag says that it is another task
     for cell in cells:
         alike[cell.choices["data"], cell.choices["tag"]] += cell.runs[:1]
-    return [remark for runs in alike.values() if (remark := data_of(runs))]
+    for remark in filter(None, map(data_of, alike.values())):
+        remarks[remark].append(label)
+    runs = {cell.row.name: cell.runs for cell in cells}
+    for comparison in comparisons:
+        if remark := training_of(runs[comparison.better], runs[comparison.than]):
+            remarks[remark].append(f"{comparison.better} and {comparison.than} on {label}")
 
 
 def _left_out(

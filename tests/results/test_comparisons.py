@@ -161,22 +161,6 @@ def test_seeds_on_more_or_fewer_images_are_not_tested_together(spec, leave_run, 
     assert comparisons_of(spec, runs).compared[0].over_images is None
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"recipe": {"batch_size": 256, "optimiser": {"lr": 0.2}}}, "`recipe.optimiser.lr` (0.1, 0.2)"),
-        ({"model": {"parameters_budget": 20_000}}, "`model.parameters_budget` (400000, 20000)"),
-        ({"model": {"parameters_budget": 400_000, "filters": 30}}, None),  # what a row is
-    ],
-    ids=["recipe", "budget", "model"],
-)
-def test_rows_that_were_not_trained_alike_are_compared_with_a_remark(spec, make_record, change, told):
-    config = make_record().config | {"model": {"parameters_budget": 400_000}}
-    pair = [make_record(*ROWS["Aff"], config=config), make_record(*ROWS["CNN"], config=config | change)]
-    remarks = [remark for remark in comparisons_of(spec, pair).remarks if "alike" in remark]
-    assert remarks == [f"Compared, but not trained alike, {told}: ST-CNN Aff and CNN on R."] * (told is not None)
-
-
 def test_rows_that_are_not_shown_are_not_compared(spec, runs):
     shown = with_runs(build_table(spec, [runs["CNN", "r", 1], runs["Aff", "r", 1]]))
     (one,) = with_tests(shown).comparisons.compared
