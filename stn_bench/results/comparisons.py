@@ -86,7 +86,7 @@ def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> C
         tested_difference=_difference([pair for pair in pairs if pair[0].seed in tested]) if tested else None,
         over_images=over_images,
         over_seeds=paired_t(errors, others),
-        gap_closed=difference / gap if gap is not None and gap > 0 else None,
+        gap_closed=difference / gap if gap is not None and gap > 1e-9 else None,  # rounding leaves less
     )
 
 
