@@ -26,6 +26,7 @@ def _flat(one: Compared) -> dict[str, Any]:
         "seeds": list(one.seeds),
         "difference_percent": in_percent(one.difference),
         "seeds_tested_over_images": list(one.tested),
+        "tested_difference_percent": in_percent(one.tested_difference),  # its sign is that of what the test found
         "images_differing": images and images.differing,
         "mcnemar_statistic": _short(images and images.statistic),
         "mcnemar_p": _short(images and images.p),

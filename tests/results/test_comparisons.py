@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stn_bench.results.comparison_rows import flat
 from stn_bench.results.comparisons import with_tests
 from stn_bench.results.significance import clustered_mcnemar, holm, paired_t
 from stn_bench.results.spec import parse_spec
@@ -116,7 +117,7 @@ def test_a_run_whose_predictions_cannot_be_used_counts_over_seeds_and_is_named_o
     assert found.remarks == ("Not tested over images, no predictions.npz beside the record: CNN on R, seed 2.",)
 
 
-def test_the_verb_is_of_the_seeds_of_which_p_is(spec, leave_run, random):
+def test_the_verb_and_the_difference_beside_p_are_of_the_seeds_of_which_p_is(spec, leave_run, random):
     """CNN errs more often over both seeds, and less often over the one of which there are predictions."""
     errs = {("CNN", 1): 0.1, ("Aff", 1): 0.2, ("CNN", 2): 0.5, ("Aff", 2): 0.1}
     runs = {key: leave_run(random.random(1000) < error, *ROWS[key[0]], "r", key[1]) for key, error in errs.items()}
@@ -125,6 +126,9 @@ def test_the_verb_is_of_the_seeds_of_which_p_is(spec, leave_run, random):
     assert one.tested == (1,)
     assert one.difference > 0 > one.tested_difference == runs["CNN", 1].error - runs["Aff", 1].error
     assert any("Aff is beaten by CNN by" in line for line in sentences(found))
+    (line, *_) = flat(found)
+    assert line["difference_percent"] == pytest.approx(100 * one.difference)
+    assert line["tested_difference_percent"] == pytest.approx(100 * one.tested_difference)
 
 
 def test_many_such_runs_are_one_remark(spec, make_record):
