@@ -13,6 +13,7 @@ from stn_bench.cli.choices import choices
 from stn_bench.cli.run_folder import CONFIG, IRRELEVANT, FolderTaken, claim, fingerprint, is_finished
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import parse_spec
+from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.table import build_table
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +79,7 @@ def record(model, data, seed, errors):
     model, transform = model
     choice = {"model": model, "transform": transform, "data": data, "recipe": "fast", "tag": None}
     content = RECORD | {"choices": choice, "seed": seed, "errors": errors, "images": 10_000, "error": errors / 10_000}
-    return RunRecord(**content | {"wilson_95": tuple(content["wilson_95"])})
+    return RunRecord(**content | {"wilson_95": wilson_interval(errors, 10_000)})
 
 
 runs = st.dictionaries(

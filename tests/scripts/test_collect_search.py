@@ -7,6 +7,7 @@ import collect_search
 import pytest
 
 from stn_bench.results.record import find_records
+from stn_bench.results.statistics import wilson_interval
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(path.parent for path in (ROOT / "outputs/reference").glob(f"*/{collect_search.COMPARISON}"))
@@ -26,6 +27,7 @@ def leave(tmp_path):
             "seed": seed,
             "errors": errors,
             "error": errors / 10_000,
+            "wilson_95": wilson_interval(errors, 10_000),
             "evaluated_on": evaluated_on,
         }
         folder = tmp_path / f"runs/{data}/{name}/seed{seed}-{tag}"
