@@ -117,7 +117,8 @@ def totals(reference: Path) -> str:
     }
     return "\n".join(
         [
-            "Training time of the runs in this folder, hours:minutes, without start and evaluation.",
+            "Training time of the runs in this folder, hours:minutes, without start and, in runs since commit c0f03c7, "
+            "without evaluation.",
             f"On {CORES} cores: with a run on each, as a sweep does it; a run with several threads had as many cores.",
             "",
             tabulate(body, head, "pipe", disable_numparse=True, colalign=["left"] * len(head)),
