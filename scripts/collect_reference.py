@@ -8,7 +8,8 @@ the table's own; leaves weights, theta and logs behind. The labels of the test d
 and every run must have as many wrong predictions as its record says. Beside the records it writes the table as
 `stn-table` prints it (`table.md`, `table.tex`, `table.csv`, `tests.csv`, `figure.png`) and the training time
 (`totals.md`).
-Records that are in the folder already stay there; given as both folders, it gets new tables of the records it has.
+Records that are in the folder already stay there: nothing is copied where one would take the place of another.
+Given as both folders, it gets new tables of the records it has.
 """
 
 import argparse
@@ -54,21 +55,31 @@ CORES = 2
 def collect(runs: Path, reference: Path, recipe: str) -> int:
     """Copy the runs of a recipe and return how many. Raises SystemExit for one whose predictions contradict it."""
     tags = {None, *(row.match.get("tag") for row in _spec().rows)}
-    copied = 0
-    for record in find_records(runs):
-        choices = record.choices
-        if choices["recipe"] != recipe or choices["tag"] not in tags or record.evaluated_on != "test":
-            continue
-        assert record.folder is not None
-        folder = reference / record.folder.relative_to(runs)
+    records = [
+        record
+        for record in find_records(runs)
+        if record.choices["recipe"] == recipe and record.choices["tag"] in tags and record.evaluated_on == "test"
+    ]
+    for record, source, folder in copies(records, runs, reference):
         predictions, labels = _arrays(record)
         folder.mkdir(parents=True, exist_ok=True)
         _keep_labels(reference / LABELS_NAME, labels, record)
-        if not folder.samefile(record.folder):
+        if not folder.samefile(source):
             np.savez_compressed(folder / PREDICTIONS_NAME, predictions=predictions)
-            shutil.copy(record.folder / FILE_NAME, folder)
-        copied += 1
-    return copied
+            shutil.copy(source / FILE_NAME, folder)
+    return len(records)
+
+
+def copies(records: Sequence[RunRecord], runs: Path, reference: Path) -> list[tuple[RunRecord, Path, Path]]:
+    """Each record, the folder that it is in and the one to copy it to. Raises SystemExit where another one is there."""
+    found = []
+    for record in records:
+        assert record.folder is not None
+        kept = reference / record.folder.relative_to(runs) / FILE_NAME
+        if kept.exists() and kept.read_bytes() != (record.folder / FILE_NAME).read_bytes():
+            raise SystemExit(f"{kept} is another record than that of {record.folder}: remove it first to replace it")
+        found.append((record, record.folder, kept.parent))
+    return found
 
 
 def write_views(reference: Path) -> None:
@@ -106,7 +117,8 @@ def totals(reference: Path) -> str:
     }
     return "\n".join(
         [
-            "Training time of the runs in this folder, hours:minutes, without start and evaluation.",
+            "Training time of the runs in this folder, hours:minutes, without start and, in runs since commit c0f03c7, "
+            "without evaluation.",
             f"On {CORES} cores: with a run on each, as a sweep does it; a run with several threads had as many cores.",
             "",
             tabulate(body, head, "pipe", disable_numparse=True, colalign=["left"] * len(head)),

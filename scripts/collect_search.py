@@ -7,25 +7,27 @@ Keeps each `result.json`; `comparison.md` beside them has a line for the runs of
 what they set otherwise than most others of the cell, the mean error over seeds with its sample standard deviation, each
 seed's error, seconds of training, and the test error that the paper gives for the cell. A precision is the one that a
 run took, asked for or left to the device.
-Records that are in the folder already stay there; given as both folders, it gets a new table.
+Records that are in the folder already stay there: nothing is copied where one would take the place of another, or where
+two runs of one seed set the same and yet differ. Given as both folders, it gets a new table.
 """
 
 import argparse
 import shutil
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from statistics import fmean, median, stdev
 from typing import NamedTuple
 
+from collect_reference import copies
 from tabulate import tabulate
 
 from stn_bench.cli.table import DEFAULT_TABLE
 from stn_bench.results.agreement import IN_DEED, settings
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
 from stn_bench.results.spec import parse_spec
-from stn_bench.results.statistics import mean, percent, sample_sd
+from stn_bench.results.statistics import percent
 
 COMPARISON = "comparison.md"
 TOLD_AS = {name: key for key, name in IN_DEED.items()}
@@ -40,31 +42,40 @@ class Variant(NamedTuple):
 
 def comparison(records: Sequence[RunRecord]) -> str:
     """The table in Markdown, cell by cell, the best first."""
-    cells: dict[tuple[str, str], dict[Variant, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for run in sorted(records, key=lambda run: run.seed):
-        model = f"{run.choices['model']} {run.choices['transform'] or ''}".strip()
-        variant = Variant(run.choices["tag"] or "-", tuple(_settings(run)))
-        cells[run.choices["data"].upper(), model][variant].append(run)
     published = _published()
     lines = []
-    for cell, variants in sorted(cells.items()):
+    for cell, variants in sorted(_by_cell(records).items()):
         usual = _usual(list(variants))
-        for variant, runs in sorted(variants.items(), key=lambda item: (mean([run.error for run in item[1]]), item[0])):
-            errors = [run.error for run in runs]
-            sd = sample_sd(errors)
+        errors_of = {variant: [run.error for run in runs.values()] for variant, runs in variants.items()}
+        for variant, errors in sorted(errors_of.items(), key=lambda item: (fmean(item[1]), item[0])):
+            sd = f" ± {percent(stdev(errors))}" if len(errors) > 1 else ""
             lines.append(
                 [
                     *cell,
                     variant.tag,
                     ", ".join(f"{key}={value}" for key, value in variant.settings if usual.get(key) != value),
-                    str(percent(mean(errors))) + ("" if sd is None else f" ± {percent(sd)}"),
+                    f"{percent(fmean(errors))}{sd}",
                     ", ".join(str(percent(error)) for error in errors),
-                    f"{statistics.median(run.seconds for run in runs):.0f}",
+                    f"{median(run.seconds for run in variants[variant].values()):.0f}",
                     published.get(cell, "-"),
                 ]
             )
     head = ["data", "cell", "tag", "set otherwise", "held-out error, %", "by seed", "seconds", "paper, test error, %"]
     return tabulate(lines, head, "github", disable_numparse=True) + "\n"
+
+
+def _by_cell(records: Sequence[RunRecord]) -> dict[tuple[str, str], dict[Variant, dict[int, RunRecord]]]:
+    """The runs of each cell by variant and seed. Raises SystemExit where two that have one seed differ."""
+    cells: dict[tuple[str, str], dict[Variant, dict[int, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
+    for run in sorted(records, key=lambda run: run.seed):
+        model = f"{run.choices['model']} {run.choices['transform'] or ''}".strip()
+        variant = Variant(run.choices["tag"] or "-", tuple(_settings(run)))
+        first = cells[run.choices["data"].upper(), model][variant].setdefault(run.seed, run)
+        if run != first:  # a copy of the same record is equal
+            raise SystemExit(
+                f"{first.folder} and {run.folder} are two runs of seed {run.seed} that set the same: remove one"
+            )
+    return cells
 
 
 def _usual(variants: Sequence[Variant]) -> dict[str, str]:
@@ -105,16 +116,17 @@ def main() -> None:
     options = parser.parse_args()
     if not options.runs.is_dir():
         parser.error(f"there is no folder {options.runs}: name the one that the run folders are in")
-    for record in find_records(options.runs):
-        assert record.folder is not None
-        folder = options.reference / record.folder.relative_to(options.runs)
-        if record.evaluated_on == "validation" and folder.resolve() != record.folder.resolve():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(record.folder / FILE_NAME, folder)
-    records = find_records(options.reference) if options.reference.is_dir() else []
-    if not records:
+    kept = find_records(options.reference) if options.reference.is_dir() else []
+    found = [record for record in find_records(options.runs) if record.evaluated_on == "validation"]
+    if not kept and not found:
         raise SystemExit(f"no finished run on held-out digits in {options.runs}: train some with data.validation=10000")
-    text = comparison(records)
+    to_copy = copies(found, options.runs, options.reference)
+    _by_cell([*kept, *found])  # refuses two runs of one seed before either is copied
+    for _, source, folder in to_copy:
+        if not (folder / FILE_NAME).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / FILE_NAME, folder)
+    text = comparison(find_records(options.reference))
     (options.reference / COMPARISON).write_text(text, encoding="utf-8")
     print(text, end="")
 

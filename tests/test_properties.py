@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from stn_bench.cli.choices import choices
 from stn_bench.cli.run_folder import CONFIG, IRRELEVANT, FolderTaken, claim, fingerprint, is_finished
 from stn_bench.results.record import RunRecord
 from stn_bench.results.spec import parse_spec
-from stn_bench.results.statistics import mean
+from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.table import build_table
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +79,7 @@ def record(model, data, seed, errors):
     model, transform = model
     choice = {"model": model, "transform": transform, "data": data, "recipe": "fast", "tag": None}
     content = RECORD | {"choices": choice, "seed": seed, "errors": errors, "images": 10_000, "error": errors / 10_000}
-    return RunRecord(**content | {"wilson_95": tuple(content["wilson_95"])})
+    return RunRecord(**content | {"wilson_95": wilson_interval(errors, 10_000)})
 
 
 runs = st.dictionaries(
@@ -106,4 +107,4 @@ def test_a_table_does_not_depend_on_the_order_of_its_records_and_counts_them_all
         wanted = (cell.choices["model"], cell.choices["transform"]), cell.choices["data"]
         errors = [errors / 10_000 for (model, data, _), errors in runs.items() if (model, data) == wanted]
         assert len(cell.runs) == len(cell.seeds) == len(errors)
-        assert cell.mean == (pytest.approx(mean(errors)) if errors else None)
+        assert cell.mean == (pytest.approx(fmean(errors)) if errors else None)

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if arguments.format == "csv":  # which has no place for them
         remarks = table.comparisons.remarks if table.comparisons else ()
-        for note in [*table.notes[len(spec.notes) :], *remarks]:
+        for note in [*table.notes, *remarks]:
             print(f"stn-table: {note}", file=sys.stderr)
     return 0
 

@@ -28,11 +28,20 @@ def recipes_of(runs: Sequence[RunRecord]) -> str:
     return f"the columns were not trained by one recipe, though it has one name: {named}." if named else ""
 
 
-def training_of(pairs: Sequence[tuple[RunRecord, RunRecord]]) -> str:
-    """The keys in which runs that are compared were trained otherwise or to another budget, or nothing."""
-    for pair in pairs:
-        if found := _differing([_part(run, "precision", "recipe.", "model.parameters_budget") for run in pair]):
-            return _named(found)
+def paired(runs: Sequence[RunRecord], others: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]]:
+    """The runs of each seed that both cells have, in the order of the first."""
+    by_seed = {run.seed: run for run in others}
+    return [(run, by_seed[run.seed]) for run in runs if run.seed in by_seed]
+
+
+def training_of(runs: Sequence[RunRecord], others: Sequence[RunRecord]) -> str:
+    """A remark that names the keys in which two cells that are compared were trained otherwise, or nothing.
+
+    Runs of one seed are looked at; where the cells have none in common, any two.
+    """
+    for pair in paired(runs, others) or zip(runs, others, strict=False):
+        if named := _named(_differing([_part(run, "precision", "recipe.", "model.parameters_budget") for run in pair])):
+            return f"the rows are compared, but were not trained alike: {named}."
     return ""
 
 

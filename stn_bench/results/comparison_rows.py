@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from stn_bench.results.comparisons import Compared, Comparisons
+from stn_bench.results.statistics import in_percent
 
 DIGITS = 4
 """Significant ones that are written: libraries may differ in the last of a float."""
@@ -17,16 +16,6 @@ def flat(comparisons: Comparisons) -> list[dict[str, Any]]:
     return [_flat(one) for one in comparisons.compared]
 
 
-def comparisons_csv(comparisons: Comparisons) -> str:
-    """The objects of `flat`, one per line."""
-    out = io.StringIO()
-    rows = flat(comparisons)
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _words(value) for key, value in row.items()} for row in rows)
-    return out.getvalue()
-
-
 def _flat(one: Compared) -> dict[str, Any]:
     images = one.over_images
     return {
@@ -35,8 +24,9 @@ def _flat(one: Compared) -> dict[str, Any]:
         "than": one.than.name,
         "bound": one.bound and one.bound.name,
         "seeds": list(one.seeds),
-        "difference_percent": None if one.difference is None else round(100 * one.difference, 4) + 0.0,
+        "difference_percent": in_percent(one.difference),
         "seeds_tested_over_images": list(one.tested),
+        "tested_difference_percent": in_percent(one.tested_difference),  # its sign is that of what the test found
         "images_differing": images and images.differing,
         "mcnemar_statistic": _short(images and images.statistic),
         "mcnemar_p": _short(images and images.p),
@@ -49,7 +39,3 @@ def _flat(one: Compared) -> dict[str, Any]:
 
 def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
-
-
-def _words(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, list) else value

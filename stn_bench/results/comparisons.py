@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
-from stn_bench.results.agreement import training_of
+from stn_bench.results.agreement import paired
 from stn_bench.results.predictions import PredictionsError, wrong_predictions
 from stn_bench.results.record import RunRecord
 from stn_bench.results.significance import McNemar, clustered_mcnemar, holm, paired_t
 from stn_bench.results.spec import Column, Row
-from stn_bench.results.statistics import mean
 from stn_bench.results.table import Cell, Table
 
 _UNTESTED = "Not tested over images"
@@ -48,8 +48,7 @@ def with_tests(table: Table) -> Table:
     """The same table with the comparisons of its YAML tested, as far as its rows are shown and its runs allow.
 
     The predictions are read from the folders of the runs; those that cannot be used are left out of the test over
-    images with a remark. There is one, too, on rows that were not trained by one recipe to one budget. Both kinds of
-    p-values are corrected by Holm's method, each over all comparisons tested.
+    images with a remark. Both kinds of p-values are corrected by Holm's method, each over all comparisons tested.
     """
     reader = _Reader()
     cells = {(cell.row.name, cell.column.label): cell for cell in table.cells}
@@ -71,32 +70,29 @@ def with_tests(table: Table) -> Table:
 
 
 def _compare(better: Cell, than: Cell, bound: Cell | None, reader: _Reader) -> Compared:
-    ours, theirs = ({run.seed: run for run in cell.runs} for cell in (better, than))
-    seeds = tuple(seed for seed in ours if seed in theirs)
+    pairs = paired(better.runs, than.runs)
+    seeds = tuple(ours.seed for ours, _ in pairs)
     compared = Compared(better.column, better.row, than.row, bound.row if bound else None, seeds)
-    if not seeds:
+    if not pairs:
         return compared
-    errors, others = ([of[seed].error for seed in seeds] for of in (ours, theirs))
-    difference = _difference(ours, theirs, seeds)
-    gap = None if bound is None or bound.mean is None else mean(others) - bound.mean
-    pairs = [(ours[seed], theirs[seed]) for seed in seeds]
-    if unlike := training_of(pairs):
-        reader.remark(f"Compared, but not trained alike, {unlike}", _place(better, than))
+    errors, others = [ours.error for ours, _ in pairs], [theirs.error for _, theirs in pairs]
+    difference = _difference(pairs)
+    gap = None if bound is None or bound.mean is None else fmean(others) - bound.mean
     tested, over_images = _over_images(better, than, pairs, reader)
     return replace(
         compared,
         difference=difference,
         tested=tested,
-        tested_difference=_difference(ours, theirs, tested) if tested else None,
+        tested_difference=_difference([pair for pair in pairs if pair[0].seed in tested]) if tested else None,
         over_images=over_images,
         over_seeds=paired_t(errors, others),
-        gap_closed=difference / gap if gap is not None and gap > 0 else None,
+        gap_closed=difference / gap if gap is not None and gap > 1e-9 else None,  # rounding leaves less
     )
 
 
-def _difference(ours: Mapping[int, RunRecord], theirs: Mapping[int, RunRecord], seeds: Sequence[int]) -> float:
-    """The mean error of their runs of these seeds, minus that of ours."""
-    return mean([theirs[seed].error for seed in seeds]) - mean([ours[seed].error for seed in seeds])
+def _difference(pairs: Sequence[tuple[RunRecord, RunRecord]]) -> float:
+    """The mean error of the second of each pair, minus that of the first."""
+    return fmean(theirs.error for _, theirs in pairs) - fmean(ours.error for ours, _ in pairs)
 
 
 def _over_images(

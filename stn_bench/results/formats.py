@@ -8,10 +8,11 @@ import json as json_format
 import re
 from typing import Any
 
-from stn_bench.results.comparison_rows import comparisons_csv, flat
+from stn_bench.results.comparison_rows import flat
 from stn_bench.results.lines import cells_grid, findings, lacks, notes, title
 from stn_bench.results.missing import fill_commands
 from stn_bench.results.spec import GROUPS
+from stn_bench.results.statistics import in_percent
 from stn_bench.results.table import Table
 
 _LATEX = {character: rf"\{character}" for character in "&%$#_{}"} | {
@@ -73,24 +74,23 @@ def csv(table: Table) -> str:
 
     A table that was tested is written as its comparisons instead, one per line: the cells are written without.
     """
-    if table.comparisons is not None:
-        return comparisons_csv(table.comparisons)
+    lines = _tidy(table) if table.comparisons is None else flat(table.comparisons)
     out = io.StringIO()
-    cells = _tidy(table)
-    writer = csv_format.DictWriter(out, fieldnames=list(cells[0]) if cells else [], lineterminator="\n")
+    writer = csv_format.DictWriter(out, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**cell, "seeds": " ".join(map(str, cell["seeds"]))} for cell in cells)
+    writer.writerows({key: _words(value) for key, value in line.items()} for line in lines)
     return out.getvalue()
 
 
 def json(table: Table) -> str:
     """The cells of `csv` as objects, with the table's title, source and notes and the commands that fill it."""
+    remarks = table.comparisons.remarks if table.comparisons else ()
     content = {
         "name": table.spec.name,
         "title": table.spec.title,
         "source": table.spec.source,
         "cells": _tidy(table),
-        "notes": [*table.row_notes, *table.notes, *(table.comparisons.remarks if table.comparisons else ())],
+        "notes": [*table.row_notes, *table.spec.notes, *table.notes, *remarks],
         **({} if table.comparisons is None else {"comparisons": flat(table.comparisons)}),
         "to_fill": fill_commands(table),
     }
@@ -104,19 +104,19 @@ def _tidy(table: Table) -> list[dict[str, Any]]:
             "row": cell.row.name,
             "column": cell.column.label,
             **{group: cell.choices[group] for group in GROUPS},
-            "mean_error_percent": _percent(cell.mean),
-            "sd_percent": _percent(cell.sd),
+            "mean_error_percent": in_percent(cell.mean),
+            "sd_percent": in_percent(cell.sd),
             "n": len(cell.runs),
             "seeds": list(cell.seeds),
-            "published_percent": _percent(cell.published),
-            "difference_percent": _percent(cell.difference),
+            "published_percent": in_percent(cell.published),
+            "difference_percent": in_percent(cell.difference),
         }
         for cell in table.cells
     ]
 
 
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else round(100 * fraction, 4) + 0.0  # no -0.0; an image of 10,000 is 0.01 %
+def _words(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _escape(text: str) -> str:

@@ -39,7 +39,7 @@ def cells_grid(table: Table, escape: Callable[[str], str], bold: Callable[[str],
 
 
 def notes(table: Table) -> list[str]:
-    """What the marks mean, and the table's own notes."""
+    """What the marks mean, the notes of the YAML on table and rows, and those on the runs."""
     marks = []
     runs = [run for cell in table.cells for run in cell.runs]
     if runs:
@@ -52,7 +52,7 @@ def notes(table: Table) -> list[str]:
             f"± says how much seeds differ; the choice of test images adds to it: one run with {best.errors} errors "
             f"among {best.images:,} has a 95 % Wilson interval of {low} to {high} %.",
         ]
-    return [*marks, *table.notes[: len(table.spec.notes)], *table.row_notes, *table.notes[len(table.spec.notes) :]]
+    return [*marks, *table.spec.notes, *table.row_notes, *table.notes]
 
 
 def findings(table: Table) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_typ
 
 from stn_bench.errors import UserError
 from stn_bench.files import write_whole
+from stn_bench.results.statistics import wilson_interval
 
 FILE_NAME = "result.json"
 SCHEMA = 1
@@ -39,7 +40,7 @@ class Choices(TypedDict):
 class RunRecord:
     """Everything that a table needs to know of one run. Errors are fractions, never percent.
 
-    Raises `RecordError` where `error` is not `errors / images`.
+    Raises `RecordError` where `error` is not `errors / images`, or `wilson_95` not the interval of these.
     """
 
     schema: int = SCHEMA
@@ -67,12 +68,18 @@ class RunRecord:
     folder: Path | None = field(default=None, compare=False)  # where it was read from; not part of the file
 
     def __post_init__(self) -> None:
-        """Refuse counts that contradict the error rate."""
+        """Refuse counts that contradict the error rate or its interval."""
         if not 0 <= self.errors <= self.images or self.images < 1:
             raise RecordError(f"{self.errors} errors among {self.images} images cannot be: 0 <= errors <= images")
         if not math.isclose(self.error, self.errors / self.images, abs_tol=1e-9):
             raise RecordError(
                 f"error {self.error} is not {self.errors} errors / {self.images} images: give the fraction, not percent"
+            )
+        ends = zip(self.wilson_95, wilson_interval(self.errors, self.images), strict=True)
+        if not all(math.isclose(end, of_counts, abs_tol=1e-9) for end, of_counts in ends):
+            raise RecordError(
+                f"wilson_95 {self.wilson_95} is not that of {self.errors} errors among {self.images} images: "
+                "give statistics.wilson_interval of these"
             )
 
 

@@ -99,40 +99,47 @@ def parse_spec(text: str, name: str) -> TableSpec:
     at = f"table {name}"
     optional = ("notes", "sweep", "comparisons")
     content = _mapping(content, at, required=("title", "source", "columns", "rows"), optional=optional)
-    columns: list[Column] = []
-    for i, entry in enumerate(_list(content["columns"], f"{at}, columns"), start=1):
-        entry = _mapping(entry, f"{at}, column {i}", required=("label", "match"))
-        label = _text(entry["label"], f"{at}, column {i}")
-        if label in [column.label for column in columns]:
-            raise SpecError(f"{at}, column {i} has the label {label!r} of an earlier one: give it its own")
-        columns.append(Column(label, _match(entry, f"{at}, column {i}")))
-    rows = []
-    for i, entry in enumerate(_list(content["rows"], f"{at}, rows"), start=1):
-        place = f"{at}, row {i}"
-        entry = _mapping(entry, place, required=("label", "match"), optional=ROW_OPTIONS)
-        rows.append(
-            Row(
-                label=_text(entry["label"], place),
-                transform_label=_text(entry.get("transform_label", ""), place),
-                match=_match(entry, place),
-                published=_published(entry.get("published", [None] * len(columns)), len(columns), place),
-                sweep=None if entry.get("sweep") is None else _text(entry["sweep"], place),
-                spans=_switch(entry.get("spans", False), f"{place}, spans"),
-                note=None if entry.get("note") is None else _text(entry["note"], place),
-            )
-        )
-        for column in columns:
-            _check_cell(rows[-1], column, place)
+    columns = _columns(content["columns"], f"{at}, column")
+    entries = enumerate(_list(content["rows"], f"{at}, rows"), start=1)
+    rows = tuple(_row(entry, columns, f"{at}, row {i}") for i, entry in entries)
     return TableSpec(
         name=name,
         title=_text(content["title"], at),
         source=_text(content["source"], at),
-        columns=tuple(columns),
-        rows=tuple(rows),
+        columns=columns,
+        rows=rows,
         notes=tuple(_text(note, f"{at}, notes") for note in _list(content.get("notes", []), f"{at}, notes")),
         sweep=None if content.get("sweep") is None else _text(content["sweep"], at),
         comparisons=_comparisons(content.get("comparisons", []), [row.name for row in rows], f"{at}, comparison"),
     )
+
+
+def _columns(entries: Any, at: str) -> tuple[Column, ...]:
+    columns: list[Column] = []
+    for i, entry in enumerate(_list(entries, f"{at}s"), start=1):
+        place = f"{at} {i}"
+        entry = _mapping(entry, place, required=("label", "match"))
+        label = _text(entry["label"], place)
+        if label in [column.label for column in columns]:
+            raise SpecError(f"{place} has the label {label!r} of an earlier one: give it its own")
+        columns.append(Column(label, _match(entry, place)))
+    return tuple(columns)
+
+
+def _row(entry: Any, columns: Sequence[Column], place: str) -> Row:
+    entry = _mapping(entry, place, required=("label", "match"), optional=ROW_OPTIONS)
+    row = Row(
+        label=_text(entry["label"], place),
+        transform_label=_text(entry.get("transform_label", ""), place),
+        match=_match(entry, place),
+        published=_published(entry.get("published", [None] * len(columns)), len(columns), place),
+        sweep=None if entry.get("sweep") is None else _text(entry["sweep"], place),
+        spans=_switch(entry.get("spans", False), f"{place}, spans"),
+        note=None if entry.get("note") is None else _text(entry["note"], place),
+    )
+    for column in columns:
+        _check_cell(row, column, place)
+    return row
 
 
 def _mapping(value: Any, place: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""The few statistics that a table of error rates needs: mean, sample standard deviation, Wilson interval, rounding."""
+"""What a table of error rates needs beside the mean and deviation of the standard library: interval and rounding."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from math import fsum, sqrt
+from math import sqrt
 from statistics import NormalDist
 
 
@@ -31,27 +30,11 @@ def wilson_interval(errors: int, n: int, confidence: float = 0.95) -> tuple[floa
     return low, high
 
 
-def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean, the same to the last bit in whatever order the values come.
-
-    Raises `ValueError` where there is no value.
-    """
-    if not values:
-        raise ValueError("no values have no mean: leave the cell out instead")
-    return fsum(values) / len(values)
-
-
-def sample_sd(values: Sequence[float]) -> float | None:
-    """The sample standard deviation (divisor n - 1); None for a single value, which has none.
-
-    Raises `ValueError` where there is no value.
-    """
-    centre = mean(values)
-    if len(values) == 1:
-        return None
-    return sqrt(fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
-
-
 def percent(fraction: float, places: int = 2) -> Decimal:
     """A fraction in percent, rounded; halves go up, so that 0.75 never counts as 0.7 for the way its bits fall."""
     return Decimal(repr(round(100 * fraction, 6))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+
+
+def in_percent(fraction: float | None) -> float | None:
+    """The same as a number for other programs to read; None stays None."""
+    return None if fraction is None else round(100 * fraction, 4) + 0.0  # no -0.0; an image of 10,000 is 0.01 %

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from stn_bench.errors import UserError
-from stn_bench.results.agreement import data_of, differences, listed, recipes_of
+from stn_bench.results.agreement import data_of, differences, listed, recipes_of, training_of
 from stn_bench.results.record import RunRecord
-from stn_bench.results.spec import GROUPS, Column, Row, TableSpec
-from stn_bench.results.statistics import mean, sample_sd
+from stn_bench.results.spec import GROUPS, Column, Comparison, Row, TableSpec
 
 if TYPE_CHECKING:
     from stn_bench.results.comparisons import Comparisons
@@ -41,12 +42,12 @@ class Cell:
     @property
     def mean(self) -> float | None:
         """The mean test error over the seeds; None for a missing cell."""
-        return mean([run.error for run in self.runs]) if self.runs else None
+        return fmean(run.error for run in self.runs) if self.runs else None
 
     @property
     def sd(self) -> float | None:
         """The sample standard deviation over the seeds; None for fewer than two."""
-        return sample_sd([run.error for run in self.runs]) if self.runs else None
+        return stdev(run.error for run in self.runs) if len(self.runs) > 1 else None
 
     @property
     def difference(self) -> float | None:
@@ -62,7 +63,7 @@ class Table:
     recipe: str | None  # None: no run matches, so no recipe is known
     tag: str | None
     rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # on its runs; those of its YAML are in `spec`
     wanted: int = WANTED  # runs of a cell below which some are missing
     comparisons: Comparisons | None = None  # None: nobody asked, see comparisons.with_tests
 
@@ -91,7 +92,7 @@ def build_table(
     without `recipe` the runs of `fast` are taken if there are any, and a note names the others. A seed counts once per
     cell. Runs of one cell whose configs differ in more than the seed are noted by the keys that differ; so are rows
     that were not trained by one recipe and columns whose rows were not run on one data, since both may change under
-    their names.
+    their names, and rows that the YAML compares, but that were not trained by one recipe to one budget.
     Raises `TagOfRow` for a tag that a row has for itself.
     """
     matches = [row.match_in(column) for row in spec.rows for column in spec.columns]
@@ -104,28 +105,14 @@ def build_table(
     if recipe is None:
         recipe = min(recipes, key=lambda name: (name != PREFERRED_RECIPE, name), default=None)
     tags = {tag, *(match.get("tag") for match in matches)}
-    notes = [*spec.notes, *_left_out(of_table, recipes, recipe, tags)]
-    rows = []
-    remarks: dict[str, list[str]] = {}  # each with the cells that it is about
-    for row in spec.rows:
-        cells = []
-        for column, published in zip(spec.columns, row.published, strict=True):
-            choices = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag, **row.match_in(column)}
-            runs, twice = _one_per_seed([run for run in on_test if _in_cell(run, choices)])
-            for remark in twice + differences(runs):
-                remarks.setdefault(remark, []).append(row.name if row.spans else f"{row.name} on {column.label}")
-            cells.append(Cell(row, column, choices, published, tuple(runs)))
-        if remark := recipes_of([cell.runs[0] for cell in cells if cell.runs]):
-            remarks.setdefault(remark, []).append(row.name)
-        rows.append(tuple(cells))
-    for index, column in enumerate(spec.columns):
-        alike: dict[Any, list[RunRecord]] = {}  # a row's own tag says that it is another task
-        for cell in (row[index] for row in rows):
-            alike.setdefault((cell.choices["data"], cell.choices["tag"]), []).extend(cell.runs[:1])
-        for remark in filter(None, map(data_of, alike.values())):
-            remarks.setdefault(remark, []).append(column.label)
+    notes = _left_out(of_table, recipes, recipe, tags)
+    remarks: dict[str, list[str]] = defaultdict(list)  # each with the places that it is about
+    usual = dict.fromkeys(GROUPS) | {"recipe": recipe, "tag": tag}
+    rows = tuple(_row(row, spec.columns, usual, on_test, remarks) for row in spec.rows)
+    for cells in zip(*rows, strict=True):
+        _remark_on_column(cells, spec.comparisons, remarks)
     notes += [f"{listed(list(dict.fromkeys(places)), 3)}: {remark}" for remark, places in remarks.items()]
-    return Table(spec, recipe, tag, tuple(rows), tuple(notes))
+    return Table(spec, recipe, tag, rows, tuple(notes))
 
 
 def with_runs(table: Table) -> Table:
@@ -143,6 +130,40 @@ def with_runs(table: Table) -> Table:
 def _in_cell(run: RunRecord, choices: Mapping[str, str | None]) -> bool:
     made: dict[str, Any] = {**run.choices}
     return all(made[group] == value for group, value in choices.items())
+
+
+def _row(
+    row: Row,
+    columns: Sequence[Column],
+    usual: Mapping[str, str | None],
+    runs: Sequence[RunRecord],
+    remarks: dict[str, list[str]],
+) -> tuple[Cell, ...]:
+    """The cells of a row, each with its runs; what a reader has to be told of them is added to the remarks."""
+    cells = []
+    for column, published in zip(columns, row.published, strict=True):
+        choices = {**usual, **row.match_in(column)}
+        counted, twice = _one_per_seed([run for run in runs if _in_cell(run, choices)])
+        for remark in twice + differences(counted):
+            remarks[remark].append(row.name if row.spans else f"{row.name} on {column.label}")
+        cells.append(Cell(row, column, choices, published, tuple(counted)))
+    if remark := recipes_of([cell.runs[0] for cell in cells if cell.runs]):
+        remarks[remark].append(row.name)
+    return tuple(cells)
+
+
+def _remark_on_column(cells: Sequence[Cell], comparisons: Sequence[Comparison], remarks: dict[str, list[str]]) -> None:
+    """Add what a reader has to be told of the cells of a column beside one another."""
+    label = cells[0].column.label
+    alike: dict[Any, list[RunRecord]] = defaultdict(list)  # a row's own tag says that it is another task
+    for cell in cells:
+        alike[cell.choices["data"], cell.choices["tag"]] += cell.runs[:1]
+    for remark in filter(None, map(data_of, alike.values())):
+        remarks[remark].append(label)
+    runs = {cell.row.name: cell.runs for cell in cells}
+    for comparison in comparisons:
+        if remark := training_of(runs[comparison.better], runs[comparison.than]):
+            remarks[remark].append(f"{comparison.better} and {comparison.than} on {label}")
 
 
 def _left_out(

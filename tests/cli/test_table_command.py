@@ -262,7 +262,7 @@ def test_the_comparisons_are_tested_on_request(tmp_path, capsys):
     assert main(["--runs", "runs", "--tests"]) == 0
     assert "- R, ST-CNN: Aff and CNN are not told apart (0.00 fewer, p = 1)." in capsys.readouterr().out
     assert main(["--runs", "runs", "--tests", "--format", "csv"]) == 0
-    assert "\nR,ST-CNN Aff,CNN,CNN oracle,1,0.0,1,200,0.0,1.0,1.0,,,\n" in capsys.readouterr().out
+    assert "\nR,ST-CNN Aff,CNN,CNN oracle,1,0.0,1,0.0,200,0.0,1.0,1.0,,,\n" in capsys.readouterr().out
 
 
 def test_what_cannot_be_tested_is_told_where_a_csv_has_no_place_for_it(tmp_path, capsys):

@@ -67,9 +67,15 @@ def test_a_number_that_is_not_finite_is_written_as_null(tmp_path, make_record):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"errors": 12_000}, {"errors": 120, "error": 1.2}, {"errors": 0, "images": 0, "error": 0.0}]
+    "wrong",
+    [
+        {"errors": 12_000},
+        {"errors": 120, "error": 1.2},
+        {"errors": 0, "images": 0, "error": 0.0},
+        {"wilson_95": (0.0101, 0.0143)},
+    ],
 )
-def test_counts_that_contradict_the_error_rate_are_refused(make_record, wrong):
+def test_counts_that_contradict_the_error_rate_or_its_interval_are_refused(make_record, wrong):
     correct = make_record()
     with pytest.raises(RecordError, match="errors"):
         type(correct)(**{name: getattr(correct, name) for name in correct.__dataclass_fields__} | wrong)
@@ -115,6 +121,7 @@ def test_a_file_of_something_else_is_refused_by_name(written, text):
         ({"warp": {"zoom": "big"}}, "has warp = "),
         ({"choices": {"data": "r"}}, "has choices = "),
         ({"errors": 7}, "error 0.012 is not 7 errors"),
+        ({"wilson_95": [0, 1]}, "wilson_95 (0, 1) is not that of 120 errors among 10000 images"),
     ],
 )
 def test_a_wrong_field_is_refused_with_the_file_and_the_field(written, changes, message):

@@ -1,12 +1,9 @@
 """The statistics against published values and SciPy."""
 
-import random
-import statistics
-
 import pytest
 from scipy.stats import binomtest
 
-from stn_bench.results.statistics import mean, sample_sd, wilson_interval
+from stn_bench.results.statistics import wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -28,26 +25,3 @@ def test_wilson_interval_agrees_with_scipy(errors, n, confidence):
 def test_wilson_interval_refuses_what_is_not_a_proportion(errors, n, confidence):
     with pytest.raises(ValueError, match="0"):
         wilson_interval(errors, n, confidence)
-
-
-def test_mean_and_deviation_are_those_of_the_standard_library():
-    values = [0.0071, 0.0068, 0.0079, 0.0074]
-    assert mean(values) == pytest.approx(statistics.fmean(values), rel=1e-15)
-    assert sample_sd(values) == pytest.approx(statistics.stdev(values), rel=1e-12)
-
-
-def test_the_order_of_the_seeds_changes_no_bit():
-    generator = random.Random(0)
-    values = [generator.random() for _ in range(50)]
-    shuffled = generator.sample(values, len(values))
-    assert (mean(values), sample_sd(values)) == (mean(shuffled), sample_sd(shuffled))
-
-
-def test_one_seed_has_no_deviation():
-    assert sample_sd([0.007]) is None
-
-
-@pytest.mark.parametrize("statistic", [mean, sample_sd])
-def test_no_values_have_no_statistics(statistic):
-    with pytest.raises(ValueError, match="no values"):
-        statistic([])

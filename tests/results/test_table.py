@@ -6,6 +6,7 @@ from importlib.resources import files
 
 import pytest
 
+from stn_bench.results.comparisons import with_tests
 from stn_bench.results.spec import parse_spec
 from stn_bench.results.table import TagOfRow, build_table, with_runs
 
@@ -151,7 +152,7 @@ def test_a_row_whose_columns_were_trained_by_two_recipes_of_one_name_is_noted(ma
         make_record(model, data=data, config={"data": {"name": data}, "recipe": {"epochs": epochs}})
         for model, data, epochs in (("cnn", "r", 30), ("cnn", "p", 40), ("cnn", "e", 40), ("fcn", "r", 9))
     ]
-    assert build_table(spec, runs).notes[1:] == (
+    assert build_table(spec, runs).notes == (
         "CNN: the columns were not trained by one recipe, though it has one name: `recipe.epochs` (30, 40).",
     )
 
@@ -162,10 +163,49 @@ def test_a_column_whose_rows_were_run_on_two_data_of_one_name_is_noted_but_for_r
         make_record(model, data="r", tag=tag, config={"data": {"undone": undone}})
         for model, tag, undone in (("cnn", None, False), ("fcn", None, True), ("cnn", "oracle", True))
     ]
-    assert build_table(spec, runs).notes[1:] == (
+    assert build_table(spec, runs).notes == (
         "R: the rows were not run on one data, though it has one name: `data.undone` (True, False).",
     )
-    assert build_table(spec, [runs[0], runs[2]]).notes[1:] == ()
+    assert build_table(spec, [runs[0], runs[2]]).notes == ()
+
+
+COMPARED = (
+    SMALL
+    + """
+comparisons:
+  - {better: ST-CNN Aff, than: CNN}
+  - {better: ST-CNN TPS, than: CNN}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"recipe": {"batch_size": 256, "optimiser": {"lr": 0.2}}}, "`recipe.optimiser.lr` (0.1, 0.2)"),
+        ({"model": {"parameters_budget": 20_000}}, "`model.parameters_budget` (400000, 20000)"),
+        ({"model": {"parameters_budget": 400_000, "filters": 30}}, None),  # what a row is
+    ],
+    ids=["recipe", "budget", "model"],
+)
+@pytest.mark.parametrize("seed", [1, 2], ids=["a seed in common", "none"])
+def test_rows_that_are_compared_but_were_not_trained_alike_are_noted_once(make_record, change, told, seed):
+    spec = parse_spec(COMPARED, "small")
+    config = make_record().config | {"model": {"parameters_budget": 400_000}}
+    runs = [make_record("cnn_stn", transform, data, config=config) for transform in ("affine", "tps") for data in "re"]
+    table = build_table(spec, [*runs, *(make_record(data=data, seed=seed, config=config | change) for data in "re")])
+    places = "ST-CNN Aff and CNN on R, ST-CNN TPS and CNN on R, ST-CNN Aff and CNN on E and 1 more"
+    assert table.notes == (f"{places}: the rows are compared, but were not trained alike: {told}.",) * (
+        told is not None
+    )
+    assert not [remark for remark in with_tests(table).comparisons.remarks if "alike" in remark]
+
+
+def test_what_differs_from_seed_to_seed_in_all_rows_alike_is_not_noted_as_a_difference_between_rows(make_record):
+    rows = [("cnn", None), ("cnn_stn", "affine"), ("cnn_stn", "tps")]
+    runs = [make_record(*row, seed=seed, precision=took) for row in rows for seed, took in ((1, "fp32"), (2, "bf16"))]
+    (note,) = build_table(parse_spec(COMPARED, "small"), runs).notes
+    assert "the mean mixes runs" in note
 
 
 def test_the_precision_that_was_used_counts_and_not_the_one_that_was_asked_for(spec, make_record):
@@ -202,7 +242,7 @@ def test_one_difference_in_many_cells_is_one_note(make_record):
         for data in ("r", "p", "e")
         for seed in (1, 2)
     ]
-    assert build_table(spec, runs).notes[1:] == (
+    assert build_table(spec, runs).notes == (
         "FCN on R, FCN on P, FCN on E and 3 more: the mean mixes runs that differ in more than the seed: "
         "`batch_size` (64, 128).",
     )

@@ -158,6 +158,21 @@ def test_a_folder_collected_into_itself_gets_the_same_files_again(leave_run, col
     assert {name: (reference / name).read_bytes() for name in names(reference)} == before
 
 
+def test_a_record_that_is_there_stays_and_another_one_of_its_path_is_refused(leave_run, collect):
+    first = leave_run()
+    reference = collect()
+    before = {name: (reference / name).read_bytes() for name in names(reference)}
+    assert collect() == reference
+    shutil.rmtree(first)
+    leave_run(errors=5)
+    leave_run(errors=5, seed=0)
+    with pytest.raises(
+        SystemExit, match=r"reference/r/cnn-plain/fast/seed1/result.json is another record than .*/runs/.*: remove it"
+    ):
+        collect()
+    assert {name: (reference / name).read_bytes() for name in names(reference)} == before
+
+
 def test_later_seeds_outside_the_interval_of_the_first_are_counted_and_named(leave_run, collect):
     for seed, errors in ((1, 20), (2, 24), (3, 50)):
         leave_run(seed=seed, errors=errors)

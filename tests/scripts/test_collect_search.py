@@ -1,12 +1,14 @@
 """What a search compared is told from its records, and the committed tables are those of the committed records."""
 
 import json
+import shutil
 from pathlib import Path
 
 import collect_search
 import pytest
 
 from stn_bench.results.record import find_records
+from stn_bench.results.statistics import wilson_interval
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(path.parent for path in (ROOT / "outputs/reference").glob(f"*/{collect_search.COMPARISON}"))
@@ -17,7 +19,7 @@ RECORD = json.loads(min((ROOT / "outputs/reference/precision").rglob("result.jso
 def leave(tmp_path):
     """Leave a run on held-out digits in the folder `runs`."""
 
-    def leave(seed, tag, errors, data="r", evaluated_on="validation", name="fast", took="bf16", **recipe):
+    def leave(seed, tag, errors, data="r", evaluated_on="validation", name="fast", took="bf16", place="", **recipe):
         config = RECORD["config"] | {"seed": seed, "tag": tag, "recipe": RECORD["config"]["recipe"] | recipe}
         record = RECORD | {
             "choices": RECORD["choices"] | {"data": data, "tag": tag, "recipe": name},
@@ -26,10 +28,11 @@ def leave(tmp_path):
             "seed": seed,
             "errors": errors,
             "error": errors / 10_000,
+            "wilson_95": wilson_interval(errors, 10_000),
             "evaluated_on": evaluated_on,
         }
-        folder = tmp_path / f"runs/{data}/{name}/seed{seed}-{tag}"
-        folder.mkdir(parents=True)
+        folder = tmp_path / f"runs/{data}/{name}/seed{seed}-{tag}{place}"
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "result.json").write_text(json.dumps(record))
 
     return leave
@@ -80,6 +83,38 @@ def test_recipes_and_whatever_else_differs_are_not_averaged_as_seeds(leave, coll
         ["-", "", "0.70, 0.72"],
         ["-", "recipe=paper", "1.50"],
     ]
+
+
+def test_a_run_that_lies_there_twice_counts_once(leave, collect):
+    leave(1, "base", 70)
+    leave(1, "base", 70, place="-copy")
+    assert [line[4:6] for line in collect()] == [["0.70", "0.70"]]
+
+
+@pytest.mark.parametrize("collected", [False, True])
+def test_two_runs_of_one_seed_are_refused_with_both_paths_before_either_is_copied(leave, collect, tmp_path, collected):
+    leave(1, "base", 70)
+    if collected:
+        collect()
+    leave(1, "base", 72, place="-again")
+    with pytest.raises(SystemExit, match=r"/r/fast/seed1-base and .*/r/fast/seed1-base-again .* seed 1 .*: remove one"):
+        collect()
+    assert not (tmp_path / "reference/r/fast/seed1-base-again").exists()
+
+
+def test_a_record_that_is_there_stays_and_another_one_of_its_path_is_refused(leave, collect, tmp_path):
+    leave(1, "base", 70)
+    before = collect()
+    leave(1, "base", 72)
+    leave(0, "base", 72)
+    with pytest.raises(
+        SystemExit, match=r"reference/r/fast/seed1-base/result.json is another record than .*: remove it"
+    ):
+        collect()
+    assert [record.errors for record in find_records(tmp_path / "reference")] == [70]
+    shutil.rmtree(tmp_path / "runs/r/fast")
+    leave(1, "base", 70)
+    assert collect() == before
 
 
 def test_where_a_run_was_saved_and_keys_of_before_make_no_other_variant(leave, collect, tmp_path):
