@@ -80,7 +80,7 @@ def _image(axis: object, pixels: Tensor) -> None:
 def _frame(points: Tensor, size: Sequence[int]) -> list[np.ndarray]:
     """The four sides of the sampled area as lines in pixels of the input, the top one first; NaN where far outside."""
     height, width = size
-    seen = points.double().cpu().numpy()  # (H', W', 2)
+    seen = points.cpu().double().numpy()  # (H', W', 2)
     pixels = (seen + 1) * np.array([width, height]) / 2 - 0.5
     pixels[(np.abs(seen) > 2.25).any(axis=-1)] = np.nan
     return [pixels[0], pixels[:, -1], pixels[-1, ::-1], pixels[::-1, 0]]

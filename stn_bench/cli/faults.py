@@ -12,6 +12,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+OUT_OF_MEMORY = (
+    "can't allocate memory",  # the CPU's
+    "CUDA out of memory",  # tensors
+    "CUDA error: out of memory",  # contexts, graphs
+    "_ALLOC_FAILED",  # the room that cuBLAS and its like work in
+)
 
 
 class MachineFault(UserError):
@@ -61,12 +67,10 @@ def explained(folder: Path, batch_size: int) -> Iterator[None]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the machine's or the GPU's memory is used up."""
     # torch.OutOfMemoryError is a RuntimeError, as is what torch raises for the CPU
-    words = str(error)
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in words
-        or "CUDA out of memory" in words
+        or any(words in str(error) for words in OUT_OF_MEMORY)
     )
 
 

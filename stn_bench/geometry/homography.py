@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stn_bench.geometry import affine
+from stn_bench.geometry.float64 import double
 from stn_bench.geometry.tracing import holds_numbers
 
 HORIZON = 1e-3
@@ -25,13 +26,13 @@ def from_corners(source: Tensor, target: Tensor) -> Tensor:
     Solved in float64. Three corners on one line have none: torch.linalg.LinAlgError is raised where the system is
     singular to the bit, elsewhere its entries are huge, as where the homography sends the origin to the horizon.
     """
-    (x, y), (u, v) = source.double().unbind(-1), target.double().unbind(-1)  # each (..., 4)
+    (x, y), (u, v) = double(source).unbind(-1), double(target).unbind(-1)  # each (..., 4)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
     rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
     system = torch.cat([rows_u, rows_v], dim=-2)  # (..., 8, 8)
     entries = torch.linalg.solve(system, torch.cat([u, v], dim=-1))  # (..., 8)
-    return torch.cat([entries, one[..., :1]], dim=-1).unflatten(-1, (3, 3)).to(source.dtype)
+    return torch.cat([entries, one[..., :1]], dim=-1).unflatten(-1, (3, 3)).to(source)
 
 
 def invert(matrix: Tensor) -> Tensor:

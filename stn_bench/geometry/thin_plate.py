@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from stn_bench.geometry.affine import combine, homogeneous
+from stn_bench.geometry.float64 import double
 from stn_bench.geometry.tracing import holds_numbers
 
 NEWTON_STEPS = 5
@@ -64,14 +65,13 @@ def basis(points: Tensor, controls: Tensor) -> Tensor:
     Raises ValueError for control points that fix no spline, except where they hold no numbers yet, as under a
     compiler: see `tracing.holds_numbers`.
     """
+    controls = double(controls)
     if holds_numbers(controls):
         _check_controls(controls)
-    controls = controls.double()
     values_to_weights = torch.linalg.inv(_system(controls))[:, : len(controls)]  # (K + 3, K)
-    device = controls.device if points.device.type == "mps" else points.device  # "mps" has no float64
-    flat = points.to(device).double().flatten(-3, -2)
-    functions = torch.cat([kernel(flat, controls.to(device)), homogeneous(flat)], dim=-1)  # (..., HW, K + 3)
-    return (functions @ values_to_weights.to(device)).unflatten(-2, points.shape[-3:-1]).to(points)
+    flat = double(points).flatten(-3, -2)
+    functions = torch.cat([kernel(flat, controls.to(flat.device)), homogeneous(flat)], dim=-1)  # (..., HW, K + 3)
+    return (functions @ values_to_weights.to(flat.device)).unflatten(-2, points.shape[-3:-1]).to(points)
 
 
 def solve(source: Tensor, target: Tensor) -> Tensor:
@@ -80,8 +80,8 @@ def solve(source: Tensor, target: Tensor) -> Tensor:
     Solved in float64, returned in the dtype of `source`. Control points that coincide or lie on one line are not
     looked for, drawn ones never do: torch.linalg.LinAlgError is raised only where the system is singular to the bit.
     """
-    values = torch.nn.functional.pad(target.double(), (0, 0, 0, 3))  # (B, K + 3, 2): no pull at infinity
-    return torch.linalg.solve(_system(source.double()), values).mT.to(source.dtype)
+    values = torch.nn.functional.pad(double(target), (0, 0, 0, 3))  # (B, K + 3, 2): no pull at infinity
+    return torch.linalg.solve(_system(double(source)), values).mT.to(source)
 
 
 def evaluate(weights: Tensor, source: Tensor, points: Tensor) -> Tensor:
@@ -198,9 +198,9 @@ def _check_controls(controls: Tensor) -> None:
     count = len(controls)
     if count < 3:
         raise ValueError(f"{count} control points cannot fix a thin-plate spline: give at least 3, not on one line")
-    distances = torch.cdist(controls.double(), controls.double()) + torch.eye(count, device=controls.device)
+    distances = torch.cdist(controls, controls) + torch.eye(count, device=controls.device)
     if distances.min() < 1e-6:
         first, second = divmod(int(distances.argmin()), count)
         raise ValueError(f"control points {first} and {second} of a thin-plate spline coincide: move one")
-    if torch.linalg.svdvals(homogeneous(controls.double()))[-1] < 1e-6:
+    if torch.linalg.svdvals(homogeneous(controls))[-1] < 1e-6:
         raise ValueError(f"{count} control points on one line cannot fix a thin-plate spline: move one off the line")

@@ -32,7 +32,7 @@ class CapturedSteps:
 
     def __init__(self, training: Training, task: Classification, recipe: Recipe) -> None:
         self._training, self._task, self._recipe = training, task, recipe
-        device = next(training.model.parameters()).device
+        device = training.device
         per_epoch, groups = training.per_epoch, training.optimiser.param_groups
         self._offsets = torch.arange(training.batch_size, device=device)
         self._done = torch.zeros(1, dtype=torch.int64, device=device)  # steps of this epoch
@@ -110,10 +110,15 @@ class CapturedSteps:
     def _capture(self) -> None:
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
+            # the outer context brings the stream back, which a capture that fails does not
+            with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
                 self.take()
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            cause = error.__context__ or error  # ending the capture fails, too, and says less
+            reason = (str(cause) or type(cause).__name__).splitlines()[0]
             log.warning("a step cannot be captured (%s): steps are taken one by one, which is slower", reason)
+            # that of an older torch counts as captured still and refuses to draw; a copy of its state does not
+            generator = torch.cuda.default_generators[torch.cuda.current_device()]
+            generator.graphsafe_set_state(generator.clone_state())
         else:
             self._graph = graph

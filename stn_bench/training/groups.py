@@ -8,8 +8,9 @@ from stn_bench.training.muon import Muon
 
 def can_be_captured(optimiser: Optimizer) -> bool:
     """Whether a step of an optimiser depends on nothing that changes on the host, once `settle` has been there."""
-    known = isinstance(optimiser, (SGD, Muon))
-    return known or all("capturable" in group for group in optimiser.param_groups)
+    if isinstance(optimiser, SGD):  # unless fused, it waits for a learning rate on the device
+        return all(group["fused"] for group in optimiser.param_groups)
+    return isinstance(optimiser, Muon) or all("capturable" in group for group in optimiser.param_groups)
 
 
 def settle(optimiser: Optimizer, device: torch.device) -> None:
@@ -23,3 +24,6 @@ def settle(optimiser: Optimizer, device: torch.device) -> None:
                 group[name] = torch.tensor(float(group[name]), device=device)
             elif isinstance(group.get(name), torch.Tensor):  # of a checkpoint that a GPU wrote
                 group[name] = plain(group[name])
+    for state in optimiser.state.values() if on_gpu else ():
+        if "step" in state:  # which torch leaves on the CPU if a CPU wrote the checkpoint
+            state["step"] = state["step"].to(device)

@@ -84,6 +84,11 @@ class Training:
         return cls(model, optimiser, schedule, averaged, steps, train_count // recipe.batch_size, recipe.batch_size)
 
     @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.parameters()).device
+
+    @property
     def step(self) -> int:
         """How many steps are done."""
         return min(self.told + len(self.seen), self.steps)
@@ -132,7 +137,7 @@ class Training:
             "errors": torch.stack([step.errors for step in self.seen]).cpu() if self.seen else torch.empty(0),
             "seconds": self.stopwatch.seconds,
             "random": torch.get_rng_state(),  # what a layer of the user's may draw from, dropout say
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random_cuda": [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else [],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -153,10 +158,9 @@ class Training:
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         self.epoch = state["epoch"]
-        device = next(self.model.parameters()).device
-        settle(self.optimiser, device)
-        self.seen = list(map(Step, state["losses"].to(device), state["errors"].to(device)))
+        settle(self.optimiser, self.device)
+        self.seen = list(map(Step, state["losses"].to(self.device), state["errors"].to(self.device)))
         self.stopwatch.set(state["seconds"])
         torch.set_rng_state(state["random"])
-        if len(state["random_cuda"]) == torch.cuda.device_count() > 0:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        if self.device.type == "cuda" and state["random_cuda"]:
+            torch.cuda.set_rng_state(state["random_cuda"][0], self.device)

@@ -304,8 +304,14 @@ def test_a_disk_that_may_only_be_read_from_now_on_costs_no_checkpoint(stn_train,
 
 @pytest.mark.parametrize(
     "error",
-    [RuntimeError(OUT_OF_MEMORY), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"), MemoryError()],
-    ids=["cpu", "cuda", "python"],
+    [
+        RuntimeError(OUT_OF_MEMORY),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ],
+    ids=["cpu", "cuda", "context", "cublas", "python"],
 )
 def test_memory_that_is_not_there_is_told_with_the_batch_size_to_try(stn_train, whole, stop, error):
     stop(12, error)

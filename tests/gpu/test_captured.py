@@ -39,24 +39,24 @@ def exact():
 
 @pytest.fixture
 def make_digits(few_digits):
-    return lambda name="r": DistortedDigits(few_digits, DISTORTIONS[name]()).to("cuda")
+    return lambda name="r", device="cuda": DistortedDigits(few_digits, DISTORTIONS[name]()).to(device)
 
 
 @pytest.fixture
 def begin(compose_config):
     """A training of a config's network and recipe, from the same weights each time."""
 
-    def begin(data, *words):
+    def begin(data, *words, device="cuda"):
         config = compose_config(*(word for word in words if word != "transform=null"), f"recipe.batch_size={BATCH}")
         torch.manual_seed(1)
-        model = build(config.model, "model", image_shape=data.image_shape, classes=data.classes).to("cuda")
+        model = build(config.model, "model", image_shape=data.image_shape, classes=data.classes).to(device)
         recipe = build(config.recipe, "recipe")
         return Training.begin(model, recipe, data.train_count), recipe
 
     return begin
 
 
-def captured(training, recipe, data, steps=STEPS):
+def captured(training, recipe, data, steps=STEPS, possible=True):
     """The losses of so many captured steps, from where the training stands."""
     taken = CapturedSteps(training, Classification(recipe.label_smoothing), recipe)
     losses, epoch, first = [], *divmod(training.schedule.last_epoch, training.per_epoch)
@@ -64,6 +64,7 @@ def captured(training, recipe, data, steps=STEPS):
         count = steps - len(losses)
         losses += [step.loss.clone() for step in taken.epoch(*data.training_epoch(1, epoch), first, count)]
         epoch, first = epoch + 1, 0
+    assert (taken._graph is not None) == possible
     return torch.stack(losses)
 
 
@@ -79,16 +80,21 @@ def weights(training):
     return torch.cat([parameter.detach().flatten() for parameter in training.model.parameters()])
 
 
-@pytest.mark.parametrize("recipe", ["paper", "fast"])
+@pytest.mark.parametrize(
+    ("recipe", "precision", "steps", "rounding"),
+    # in bfloat16 a last bit of a pixel may become one of eight, and what comes of it grows from step to step
+    [("paper", "fp32", STEPS, 2e-3), ("fast", "fp32", STEPS, 2e-3), ("fast", "bf16", 40, 0.03)],
+)
 @pytest.mark.parametrize("cell", CELLS, ids=" ".join)
-def test_captured_steps_are_those_taken_one_by_one(make_digits, begin, cell, recipe):
+def test_captured_steps_are_those_taken_one_by_one(make_digits, begin, cell, recipe, precision, steps, rounding):
     data = make_digits()
-    words = (*cell, f"recipe={recipe}", "recipe.precision=fp32")
+    words = (*cell, f"recipe={recipe}", f"recipe.precision={precision}")
     graph, plain = (begin(data, *words) for _ in range(2))
-    first, second = captured(*graph, data), one_by_one(*plain, data)
+    first, second = captured(*graph, data, steps), one_by_one(*plain, data, steps)
     assert first[-10:].mean() < first[:10].mean()
-    torch.testing.assert_close(first, second, rtol=2e-3, atol=2e-3)
-    torch.testing.assert_close(weights(graph[0]), weights(plain[0]), rtol=0, atol=2e-3)
+    torch.testing.assert_close(first, second, rtol=rounding, atol=rounding)
+    if precision == "fp32":
+        torch.testing.assert_close(weights(graph[0]), weights(plain[0]), rtol=0, atol=rounding)
     rates = [[float(group["lr"]) for group in training.optimiser.param_groups] for training, _ in (graph, plain)]
     assert rates[0] == pytest.approx(rates[1], rel=1e-6)
 
@@ -116,6 +122,28 @@ def test_a_training_that_goes_on_is_bit_equal_to_one_that_never_stopped(make_dig
     assert torch.equal(weights(whole[0]), weights(rest[0]))
 
 
+@pytest.mark.parametrize("fused", ["true", "false"])
+def test_a_training_that_a_cpu_began_goes_on_captured(make_digits, begin, fused):
+    words = ("model=fcn", "recipe/optimiser=adamw", f"recipe.optimiser.fused={fused}", "recipe.precision=fp32")
+    here, there = make_digits(device="cpu"), make_digits()
+    begun, rest = begin(here, *words, device="cpu"), begin(there, *words)
+    one_by_one(*begun, here, 5)
+    rest[0].load_state_dict(begun[0].state_dict())
+    captured(*rest, there, 20)
+    assert {float(state["step"]) for state in rest[0].optimiser.state.values()} == {25}
+
+
+def test_what_layers_draw_goes_on_on_a_machine_with_more_gpus(make_digits, begin, monkeypatch):
+    data = make_digits()
+    training, _ = begin(data, "model=fcn")
+    state = training.state_dict()
+    drawn = torch.rand(9, device="cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    training.load_state_dict(state)
+    assert torch.equal(torch.rand(9, device="cuda"), drawn)
+    assert begin(data, "model=fcn", device="cpu")[0].state_dict()["random_cuda"] == []
+
+
 def test_a_network_that_waits_for_its_kernels_is_stepped_one_by_one(make_digits, begin, caplog):
     class Waiting(nn.Sequential):
         def forward(self, images):
@@ -126,9 +154,13 @@ def test_a_network_that_waits_for_its_kernels_is_stepped_one_by_one(make_digits,
     both = [begin(data, "model=fcn") for _ in range(2)]
     waiting, recipe = both[0]
     waiting.model = Waiting(*waiting.model)
-    losses = captured(waiting, recipe, data, 20)
+    expected = captured(*both[1], data, 20)
+    losses = captured(waiting, recipe, data, 20, possible=False)
     assert "cannot be captured" in caplog.text
-    torch.testing.assert_close(losses, captured(*both[1], data, 20), rtol=1e-4, atol=1e-4)
+    assert "previous error" not in caplog.text  # but which one that was
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    torch.rand(1, device="cuda")  # a layer may still draw
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_many_images_warped_at_once_are_those_of_the_batches(make_digits):

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stn_bench.tasks import Classification
 from stn_bench.training import WarmupCosine
@@ -106,9 +107,19 @@ def test_what_a_gpu_counted_in_tensors_goes_on_as_plain_numbers_on_the_cpu(make_
     assert all(type(group["step"]) is int for group in optimiser.param_groups)
 
 
-def test_optimisers_that_count_on_the_host_are_known():
+def test_what_a_cpu_counted_goes_on_on_a_gpu():
+    with FakeTensorMode():
+        weight = torch.nn.Parameter(torch.empty(2, device="cuda"))
+        optimiser = torch.optim.AdamW([weight])
+        optimiser.state[weight]["step"] = torch.tensor(7.0)
+        settle(optimiser, weight.device)
+        assert optimiser.state[weight]["step"].device == weight.device
+
+
+def test_optimisers_that_count_or_wait_on_the_host_are_known():
     weights = [torch.nn.Parameter(torch.ones(2, 2))]
     assert can_be_captured(torch.optim.AdamW(weights))
-    assert can_be_captured(torch.optim.SGD(weights, lr=1.0))
+    assert can_be_captured(torch.optim.SGD(weights, lr=1.0, fused=True))
+    assert not can_be_captured(torch.optim.SGD(weights, lr=1.0))
     assert can_be_captured(muon([{"params": weights}]))
     assert not can_be_captured(torch.optim.Adagrad(weights))
