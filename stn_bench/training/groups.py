@@ -25,5 +25,5 @@ def settle(optimiser: Optimizer, device: torch.device) -> None:
             elif isinstance(group.get(name), torch.Tensor):  # of a checkpoint that a GPU wrote
                 group[name] = plain(group[name])
     for state in optimiser.state.values() if on_gpu else ():
-        if "step" in state:  # which torch leaves on the CPU if a CPU wrote the checkpoint
+        if isinstance(state.get("step"), torch.Tensor):  # which torch leaves on the CPU if a CPU wrote the checkpoint
             state["step"] = state["step"].to(device)
