@@ -1,7 +1,6 @@
 """One job of stn-train: own the folder, build, run or go on, write what came of it."""
 
 import dataclasses
-import datetime
 import os
 import sys
 from contextlib import suppress
@@ -16,7 +15,7 @@ from stn_bench.cli.build import ConfigError
 from stn_bench.cli.chosen import chosen
 from stn_bench.cli.faults import explained
 from stn_bench.cli.finished import result_words, skip
-from stn_bench.cli.outcome import write_arrays
+from stn_bench.cli.outcome import record_of, write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
 from stn_bench.cli.parts import Parts, describe
 from stn_bench.cli.provenance import git_commit, joined, versions
@@ -24,7 +23,6 @@ from stn_bench.cli.run_folder import as_begun, claim, fingerprint, is_claimed, r
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
 from stn_bench.results.record import RunRecord, write_record
-from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.status import read_status
 from stn_bench.schema import TrainConfig
 from stn_bench.training.checkpoint import Checkpoints
@@ -99,29 +97,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
                 release(folder)  # so that the advice, another config, can be followed in it
                 raise
         write_arrays(folder, outcome)
-        record = RunRecord(
-            choices=chosen(cfg),
-            seed=cfg.seed,
-            evaluated_on=data.evaluated_on,
-            error=outcome.evaluation.error,
-            errors=outcome.evaluation.errors,
-            images=outcome.evaluation.images,
-            wilson_95=wilson_interval(outcome.evaluation.errors, outcome.evaluation.images),
-            steps=outcome.steps,
-            epochs=outcome.epochs,
-            images_seen=outcome.images_seen,
-            seconds=outcome.seconds,
-            images_per_second=outcome.images_seen / outcome.seconds,
-            parameters=parameter_count(model),
-            device=about["device"],
-            precision=about["precision"],
-            config=config,
-            versions={name: about[name] for name in versions()},
-            git_commit=about["git_commit"],
-            data_sha256=data.sha256,
-            warp=dict(outcome.evaluation.warp),
-            finished_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        )
+        record = record_of(outcome, data, config, chosen(cfg), about)
         write_record(folder, record)  # last: its presence says that the run is done
         checkpoints.remove()
     return record
