@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from hydra_plugins.stn_jobs._overrides import values_of
+from stn_bench.cli.arguments import parsed
 from stn_bench.cli.choices import GROUPS, choices, own_trees, suggestion
 from stn_bench.cli.faults import of_system
 from stn_bench.errors import UserError
@@ -68,10 +69,7 @@ def _is_about_a_choice(error: Exception) -> bool:
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
     """The words that choose or set something: neither options nor their values, as `job` in `--cfg job`."""
-    from hydra._internal.utils import get_args_parser  # where hydra.main takes it from
-
-    words: list[str] = get_args_parser().parse_known_intermixed_args(list(arguments))[0].overrides
-    return [word for word in words if "=" in word or word.startswith("~")]
+    return [word for word in parsed(arguments)[0].overrides if "=" in word or word.startswith("~")]
 
 
 def _wrong_choice(override: Override, overrides: Sequence[Override], trees: Sequence[str]) -> str | None:
