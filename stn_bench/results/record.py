@@ -15,6 +15,8 @@ from stn_bench.files import write_whole
 
 FILE_NAME = "result.json"
 SCHEMA = 1
+WHERE_AND_HOW = ("output", "device", "trusted", "checkpoint")
+"""Root keys of a config that say where and how a run is done, not what it computes."""
 
 
 class RecordError(UserError, ValueError):
