@@ -36,7 +36,7 @@ class RayLauncher(Launcher):
             import ray  # noqa: F401
         except ModuleNotFoundError:
             raise RayMissing(
-                "hydra/launcher=ray needs Ray, which is not installed: pip install 'stn-bench[ray]'"
+                "hydra/launcher=ray needs Ray, which is not installed: pip install -e '.[ray]' in the checkout"
             ) from None
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 

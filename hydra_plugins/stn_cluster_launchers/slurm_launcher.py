@@ -45,7 +45,7 @@ class SlurmLauncher(Launcher):
             from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as Submitit
         except ModuleNotFoundError:
             raise SlurmMissing(
-                "hydra/launcher=slurm needs submitit, which is not installed: pip install 'stn-bench[slurm]'"
+                "hydra/launcher=slurm needs submitit, which is not installed: pip install -e '.[slurm]' in the checkout"
             ) from None
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
             raise SlurmMissing(
