@@ -7,8 +7,6 @@ printed are medians and their ratio. Only ratios hold: machines differ, and so d
 """
 
 import argparse
-import datetime
-import json
 import os
 import platform
 import statistics
@@ -134,15 +132,12 @@ def main() -> None:
             print(f"{time.perf_counter() - started:3.0f} s  {row.what}: {row.figure:.3g}", file=sys.stderr, flush=True)
     print(table(rows))
     if options.json:
+        machine = {"cpu": measures.processor(), "cores": os.cpu_count(), "python": platform.python_version()}
         found = {
-            "command": "python scripts/benchmark.py " + " ".join(sys.argv[1:]),
-            "machine": {"cpu": measures.processor(), "cores": os.cpu_count(), "python": platform.python_version()},
-            "versions": measures.versions(),
-            "measured_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - started),
             "rows": [asdict(row) | {"met": row.met} for row in rows],
         }
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        measures.write(options.json, machine, found)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ Recipe `fast` from end to end, the drawing and warping of digits included. All s
 """
 
 import argparse
-import datetime
 import itertools
-import json
 import platform
 import statistics
 import sys
@@ -54,9 +52,7 @@ def begin(seed: int, *cell: str) -> tuple[Training, DistortedDigits, Recipe]:
 def one_by_one(*cell: str) -> Iterator[int]:
     """Images trained on without a graph, without end."""
     training, data, recipe = begin(1, *cell)
-    batches = itertools.chain.from_iterable(
-        data.training_batches(1, epoch, recipe.batch_size) for epoch in range(10**6)
-    )
+    batches = measures.without_end(data, recipe.batch_size)
     settings = (training.optimiser, training.schedule, recipe.precision, recipe.clip_norm)
     for _ in train_steps(training.model, batches, Classification(recipe.label_smoothing), *settings):
         yield recipe.batch_size
@@ -146,14 +142,8 @@ def main() -> None:
         print(rows[-1], file=sys.stderr, flush=True)
     print(table(rows))
     if options.json:
-        found = {
-            "command": "python scripts/benchmark_gpu.py " + " ".join(sys.argv[1:]),
-            "machine": {"gpu": torch.cuda.get_device_name(), "python": platform.python_version()},
-            "versions": measures.versions() | {"cuda": torch.version.cuda},
-            "measured_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "rows": rows,
-        }
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        machine = {"gpu": torch.cuda.get_device_name(), "python": platform.python_version()}
+        measures.write(options.json, machine, {"rows": rows}, cuda=torch.version.cuda)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,12 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
-from stn_bench.cli.table import DEFAULT_TABLE
+from stn_bench.cli.table import DEFAULT_TABLE, read_table
 from stn_bench.cli.table import main as stn_table
 from stn_bench.results.predictions import (
     LABELS_NAME,
@@ -35,7 +34,6 @@ from stn_bench.results.predictions import (
     read_predictions,
 )
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
-from stn_bench.results.spec import TableSpec, parse_spec
 from stn_bench.results.table import Cell, build_table
 
 TABLES = {
@@ -54,7 +52,7 @@ CORES = 2
 
 def collect(runs: Path, reference: Path, recipe: str) -> int:
     """Copy the runs of a recipe and return how many. Raises SystemExit for one whose predictions contradict it."""
-    tags = {None, *(row.match.get("tag") for row in _spec().rows)}
+    tags = {None, *(row.match.get("tag") for row in read_table(DEFAULT_TABLE).rows)}
     records = [
         record
         for record in find_records(runs)
@@ -94,7 +92,7 @@ def write_views(reference: Path) -> None:
 
 def totals(reference: Path) -> str:
     """How long training took, for each sweep that fills the table and each seed, and where, in Markdown."""
-    table = build_table(_spec(), find_records(reference))
+    table = build_table(read_table(DEFAULT_TABLE), find_records(reference))
     cells: dict[str, int] = defaultdict(int)
     groups: dict[tuple[str, int], list[RunRecord]] = defaultdict(list)
     for cell in table.distinct:
@@ -140,10 +138,6 @@ def _repeated(cells: Sequence[Cell]) -> str:
     ]
     words = f"{len(pairs) - len(outside)} of {len(pairs)} inside the 95 % Wilson interval of their cell's first seed"
     return words + ("; outside: " + "; ".join(outside) if outside else "")
-
-
-def _spec() -> TableSpec:
-    return parse_spec((files("stn_bench.configs") / f"table/{DEFAULT_TABLE}.yaml").read_text(), DEFAULT_TABLE)
 
 
 def _on_cores(runs: Sequence[RunRecord]) -> str:

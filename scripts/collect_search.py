@@ -15,7 +15,6 @@ import argparse
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import NamedTuple
@@ -23,10 +22,9 @@ from typing import NamedTuple
 from collect_reference import copies
 from tabulate import tabulate
 
-from stn_bench.cli.table import DEFAULT_TABLE
+from stn_bench.cli.table import DEFAULT_TABLE, read_table
 from stn_bench.results.agreement import IN_DEED, settings
 from stn_bench.results.record import FILE_NAME, RunRecord, find_records
-from stn_bench.results.spec import parse_spec
 from stn_bench.results.statistics import percent
 
 COMPARISON = "comparison.md"
@@ -96,7 +94,7 @@ def _settings(run: RunRecord) -> Iterator[tuple[str, str]]:
 
 def _published() -> dict[tuple[str, str], str]:
     """The paper's test error, in %, by data set and model with its transform."""
-    spec = parse_spec((files("stn_bench.configs") / f"table/{DEFAULT_TABLE}.yaml").read_text(), DEFAULT_TABLE)
+    spec = read_table(DEFAULT_TABLE)
     return {
         (
             str(column.match["data"]).upper(),

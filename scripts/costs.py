@@ -7,9 +7,7 @@ The cells are measured one after the other: figures of one run can be compared, 
 """
 
 import argparse
-import datetime
 import itertools
-import json
 import os
 import sys
 import time
@@ -96,14 +94,8 @@ def main() -> None:
     found = {"cells": cells(), "batch size": batches(), "canvas": canvases()}
     print(tables(found))
     if options.json:
-        record = {
-            "command": "python scripts/costs.py " + " ".join(sys.argv[1:]),
-            "machine": {"cpu": measures.processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
-            "versions": measures.versions(),
-            "measured_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "seconds_per_epoch": found,
-        }
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        machine = {"cpu": measures.processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+        measures.write(options.json, machine, {"seconds_per_epoch": found})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """What the benchmark measures: endless generators, each step of which tells how many units it did."""
 
+import datetime
+import itertools
+import json
 import platform
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -39,7 +43,7 @@ def drawings() -> Measures:
 
     def drawn(name: str) -> Iterator[int]:
         data = build(config(f"data={name}").data, "data")
-        yield from (len(labels) for _, labels in _without_end(data, BATCH))
+        yield from (len(labels) for _, labels in without_end(data, BATCH))
 
     return {name: drawn(name) for name in plain.DISTORTIONS}
 
@@ -71,7 +75,7 @@ def run_steps(cfg: DictConfig) -> Iterator[int]:
     """Images trained on as a run of this config does, without end."""
     data = build(cfg.data, "data")
     model = build(cfg.model, "model", image_shape=data.image_shape, classes=data.classes)
-    yield from train(cfg, model, _without_end(data, cfg.recipe.batch_size))
+    yield from train(cfg, model, without_end(data, cfg.recipe.batch_size))
 
 
 def steps(side: str, precision: str) -> Measures:
@@ -89,7 +93,7 @@ def steps(side: str, precision: str) -> Measures:
         seen = transformed["affine"].pool(transformed["affine"].transformer(batch[0])), batch[1]
     networks["classifier"] = CNN(tuple(seen[0].shape[1:]), 10, filters=transformed["affine"].width)
     made: dict[str, Iterator[float]] = {
-        name: _each(1, train(cfg, network, _again(seen if name == "classifier" else batch)))
+        name: (1 for _ in train(cfg, network, itertools.repeat(seen if name == "classifier" else batch)))
         for name, network in networks.items()
     }
     made["product"] = product(torch.bfloat16 if precision == "bf16" else torch.float32)
@@ -148,6 +152,12 @@ def train(cfg: DictConfig, model: nn.Module, batches: Iterator[tuple[Tensor, Ten
         yield recipe.batch_size
 
 
+def without_end(data: Any, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of one epoch after the other."""
+    for epoch in itertools.count():
+        yield from data.training_batches(1, epoch, batch_size)
+
+
 def config(*overrides: str) -> DictConfig:
     """The config that `stn-train` would build."""
     schema.register()
@@ -168,18 +178,13 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("stn-bench", "torch", "torchvision")}
 
 
-def _without_end(data: Any, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    epoch = 0
-    while True:
-        yield from data.training_batches(1, epoch, batch_size)
-        epoch += 1
-
-
-def _again(batch: tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    while True:
-        yield batch
-
-
-def _each(units: int, steps: Iterator[int]) -> Iterator[int]:
-    for _ in steps:
-        yield units
+def write(path: Path, machine: Mapping[str, Any], found: Mapping[str, Any], **libraries: str | None) -> None:
+    """Write what was found as JSON, after the command that found it, where, with what versions, and when."""
+    record = {
+        "command": " ".join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "machine": machine,
+        "versions": versions() | libraries,
+        "measured_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **found,
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n")

@@ -61,12 +61,9 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _canvas(columns: int, rows: int) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # not pyplot: no display, no global state
 
-    figure = Figure(figsize=(1.1 * columns + 0.4, 1.2 * rows + 0.2), layout="constrained")
-    FigureCanvasAgg(figure)  # no display, no global state
-    return figure
+    return Figure(figsize=(1.1 * columns + 0.4, 1.2 * rows + 0.2), layout="constrained")
 
 
 def _image(axis: object, pixels: Tensor) -> None:

@@ -34,8 +34,8 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu", trusted: Se
     Args:
         folder: the run's, such as outputs/runs/r/cnn_stn-affine/fast/seed1.
         device: where both are put.
-        trusted: packages besides stn_bench and torch whose classes the run's config may name; what that says itself
-            does not count, as a config may be anybody's.
+        trusted: packages besides stn_bench and torch whose classes the run's config may name; the run's own
+            `trusted` is ignored, since a config may be anybody's.
     Raises NotLoaded for a folder without a finished run and for weights that cannot be read or do not fit; ConfigError
     for a config that cannot be built; RecordError for a damaged record where the config is damaged, too; what
     `load_mnist` raises.

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from stn_bench.cli.choices import choices
-from stn_bench.cli.run_folder import CONFIG, IRRELEVANT, FolderTaken, claim, fingerprint, is_finished
-from stn_bench.results.record import RunRecord
+from stn_bench.cli.run_folder import CONFIG, FolderTaken, claim, fingerprint, is_finished
+from stn_bench.results.record import WHERE_AND_HOW, RunRecord
 from stn_bench.results.spec import parse_spec
 from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.table import build_table
@@ -69,7 +69,7 @@ def compose_once():
         yield lambda *overrides: compose("train", list(overrides))
 
 
-@given(drawn=st.dictionaries(st.sampled_from([*IRRELEVANT, "more"]), st.integers()))
+@given(drawn=st.dictionaries(st.sampled_from([*WHERE_AND_HOW, "more"]), st.integers()))
 def test_keys_that_do_not_matter_do_not_change_a_fingerprint(drawn):
     config = {"seed": 1, "data": {"fresh": True}}
     assert (fingerprint({**config, **drawn}) == fingerprint(config)) == ("more" not in drawn)

@@ -1,21 +1,19 @@
 """What launchers on a cluster share: the jobs of a sweep, and what is said of those that come to their ends."""
 
-import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from hydra_plugins.stn_jobs._failure import JobFailed, failed
-from hydra_plugins.stn_jobs._overrides import hydra_config, short_names
-from stn_bench.errors import UserError
+from hydra_plugins.stn_jobs._failure import failed, worded
+from hydra_plugins.stn_jobs._overrides import hydra_config, job_config, short_names
+from stn_bench.stderr import say
 
 
 class Worded:
-    """A task whose errors are JobFailed; the traceback of one that no user can mend goes to the job's own log."""
+    """A task whose errors are JobFailed."""
 
     def __init__(self, task_function: TaskFunction) -> None:
         self.task_function = task_function
@@ -25,10 +23,7 @@ class Worded:
         try:
             return self.task_function(config)
         except Exception as error:
-            if isinstance(error, UserError):
-                raise JobFailed(str(error)) from None
-            traceback.print_exc()
-            raise JobFailed(f"{type(error).__name__}: {error}") from None
+            raise worded(error) from None
 
 
 class Sweep:
@@ -42,10 +37,7 @@ class Sweep:
 
     def job_config(self, index: int, number: int) -> DictConfig:
         """The config of a job, which has this number among all jobs of the command."""
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, self.jobs[index])
-        with open_dict(config):
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-        return config
+        return job_config(self.hydra_context, self.config, self.jobs[index], number)
 
     def end(self, index: int, outcome: JobReturn | Exception) -> JobReturn:
         """Say that a job has ended, and how; what stands for its return, if it is only known why it has none."""
@@ -53,7 +45,7 @@ class Sweep:
         self.ended += 1
         done = result.status == JobStatus.COMPLETED
         words = result.return_value if done else f"FAILED  {result._return_value}"
-        print(f"[{self.ended}/{len(self.jobs)}] {self.names[index]}  {words}", file=sys.stderr, flush=True)
+        say(f"[{self.ended}/{len(self.jobs)}] {self.names[index]}  {words}")
         return result
 
     def _failed(self, index: int, error: Exception) -> JobReturn:

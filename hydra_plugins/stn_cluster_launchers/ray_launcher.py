@@ -1,20 +1,20 @@
 """A Hydra launcher of Ray tasks that tells what became of every one, of those whose worker was killed, too."""
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.stn_cluster_launchers._sweep import Sweep, Worded
 from hydra_plugins.stn_jobs._failure import JobFailed
+from hydra_plugins.stn_jobs._far_side import run
 from stn_bench.errors import UserError
+from stn_bench.stderr import say
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """Ray would take 30 % of the memory; what runs return are lines."""
@@ -36,7 +36,7 @@ class RayLauncher(Launcher):
             import ray  # noqa: F401
         except ModuleNotFoundError:
             raise RayMissing(
-                "hydra/launcher=ray needs Ray, which is not installed: pip install 'stn-bench[ray]'"
+                "hydra/launcher=ray needs Ray, which is not installed: pip install -e '.[ray]' in the checkout"
             ) from None
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
@@ -60,7 +60,7 @@ class RayLauncher(Launcher):
                 remote.remote(common, sweep.job_config(index, initial_job_idx + index))
                 for index in range(len(sweep.jobs))
             ]
-            print(f"{len(tasks)} run{'s' if len(tasks) > 1 else ''} submitted to Ray", file=sys.stderr, flush=True)
+            say(f"{len(tasks)} run{'s' if len(tasks) > 1 else ''} submitted to Ray")
             results: dict[int, JobReturn] = {}
             waiting = list(tasks)
             while waiting:
@@ -88,16 +88,7 @@ def _run(common: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig
     """One job, in a worker."""
     hydra_context, task_function, singletons, folder = common
     os.chdir(folder)  # what relative names in the config are relative to
-    Singleton.set_state(singletons)
-    setup_globals()
-    HydraConfig.instance().set_config(config)
-    return run_job(
-        hydra_context=hydra_context,
-        task_function=task_function,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    return run(hydra_context, task_function, config, singletons)
 
 
 def _outcome(task: Any) -> JobReturn | JobFailed:

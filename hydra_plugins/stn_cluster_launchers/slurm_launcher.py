@@ -5,7 +5,6 @@ for ever for one that was killed where Slurm keeps no accounts.
 """
 
 import shutil
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.stn_cluster_launchers._queue import outcomes
 from hydra_plugins.stn_cluster_launchers._sweep import Sweep, Worded
 from stn_bench.errors import UserError
+from stn_bench.stderr import say
 
 PROGRAMS = ("sbatch", "srun", "squeue", "scontrol")
 
@@ -45,7 +45,7 @@ class SlurmLauncher(Launcher):
             from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as Submitit
         except ModuleNotFoundError:
             raise SlurmMissing(
-                "hydra/launcher=slurm needs submitit, which is not installed: pip install 'stn-bench[slurm]'"
+                "hydra/launcher=slurm needs submitit, which is not installed: pip install -e '.[slurm]' in the checkout"
             ) from None
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
             raise SlurmMissing(
@@ -84,12 +84,12 @@ class SlurmLauncher(Launcher):
         array = jobs[0].job_id.split("_")[0]
         logs = jobs[0].paths.folder.parent
         runs = f"{count} run{'s' if count > 1 else ''}"
-        print(f"{runs} submitted to Slurm as job {array}; logs: {logs}/{array}*", file=sys.stderr, flush=True)
+        say(f"{runs} submitted to Slurm as job {array}; logs: {logs}/{array}*")
         results: dict[int, JobReturn] = {}
         try:
             for index, outcome in outcomes(jobs):
                 results[index] = sweep.end(index, outcome)
         except KeyboardInterrupt:
-            print(f"the runs go on without this command; `scancel {array}` ends them", file=sys.stderr)
+            say(f"the runs go on without this command; `scancel {array}` ends them")
             raise
         return [results[index] for index in range(count)]

@@ -18,9 +18,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from hydra_plugins.stn_grid_sweeper._failure import SweepFailed
 from hydra_plugins.stn_grid_sweeper.summary import end_of, summary
-from hydra_plugins.stn_local_launcher._stderr import say
+from hydra_plugins.stn_jobs._failure import SweepFailed
+from hydra_plugins.stn_jobs._overrides import values_of
+from stn_bench.stderr import say
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -108,7 +109,7 @@ def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
     for override in given:
         if (key := override.get_key_element()) in differing:
             there_are = dict.fromkeys(str(value) for grid in grids for value in grid.get(key, ()))
-            if unknown := [value for value in _values(override) if _meant(value) not in map(_meant, there_are)]:
+            if unknown := [value for value in values_of(override) if _meant(value) not in map(_meant, there_are)]:
                 raise SweepFailed(
                     f"{key}={','.join(unknown)} is in none of the sweep's grids, which have {', '.join(there_are)}"
                 )
@@ -119,7 +120,7 @@ def expand(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
         for override in given:
             key = override.get_key_element()
             if key in differing:
-                wanted = set(map(_meant, _values(override)))
+                wanted = set(map(_meant, values_of(override)))
                 values[key] = [value for value in values.get(key, ()) if _meant(value) in wanted]
             else:
                 values.pop(key, None)
@@ -148,9 +149,3 @@ def _meant(value: str) -> str | float:
         return float(value)
     except ValueError:
         return value
-
-
-def _values(override: Override) -> list[str]:
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [override.get_value_element_as_str()]

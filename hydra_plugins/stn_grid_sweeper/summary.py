@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from stn_bench.errors import UserError
+from hydra_plugins.stn_jobs._failure import in_words
 
 KINDS = ("done", "skipped", "elsewhere", "interrupted", "not started", "failed")
 """How a job can end. The words of a job that returns begin with one of the first three, or it counts as done."""
@@ -33,8 +33,7 @@ def end_of(job: Sequence[str], result: JobReturn) -> End:
     if isinstance(error, KeyboardInterrupt):
         kind = "not started" if str(error) == "not started" else "interrupted"
         return End(kind, " ".join(job), str(error), _folder(result))
-    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return End("failed", " ".join(job), " ".join(reason.split()), _folder(result))
+    return End("failed", " ".join(job), in_words(error), _folder(result))
 
 
 def summary(ends: Sequence[End]) -> str:

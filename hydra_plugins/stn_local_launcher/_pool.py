@@ -10,8 +10,8 @@ from hydra_plugins.stn_jobs._failure import JobFailed, failed
 from hydra_plugins.stn_local_launcher._process import JobProcess
 from hydra_plugins.stn_local_launcher._progress import Progress
 from hydra_plugins.stn_local_launcher._slots import Slot
-from hydra_plugins.stn_local_launcher._stderr import say
 from hydra_plugins.stn_local_launcher._stopping import Stopping
+from stn_bench.stderr import say
 
 SHOW, LOOK = 0.5, 0.05
 """Seconds after which the progress is shown again, and after which the processes are looked at again."""

@@ -7,8 +7,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from hydra_plugins.stn_local_launcher._stderr import say
 from stn_bench.results.status import Status
+from stn_bench.stderr import say
 
 
 class Progress:

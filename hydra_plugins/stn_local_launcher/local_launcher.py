@@ -11,9 +11,9 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from hydra_plugins.stn_jobs._overrides import hydra_config, short_names
+from hydra_plugins.stn_jobs._overrides import hydra_config, job_config, short_names
 from hydra_plugins.stn_local_launcher import _job
 from hydra_plugins.stn_local_launcher._pool import run_all
 from hydra_plugins.stn_local_launcher._process import JobProcess
@@ -54,7 +54,8 @@ class LocalLauncher(Launcher):
         with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
 
             def start(index: int, slot: Slot) -> JobProcess:
-                config = self._job_config(job_overrides[index], initial_job_idx + index)
+                number = initial_job_idx + index
+                config = job_config(self.hydra_context, self.config, job_overrides[index], number)
                 known[index] = hydra_config(config)
                 task = _job.pack(self.hydra_context, self.task_function, config)
                 folder = Path(known[index].hydra.runtime.output_dir)
@@ -66,12 +67,6 @@ class LocalLauncher(Launcher):
             result.overrides = result.overrides or list(job_overrides[index])
             result.hydra_cfg = result.hydra_cfg or known.get(index)
         return results
-
-    def _job_config(self, overrides: Sequence[str], number: int) -> DictConfig:
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
-        return config
 
 
 def _texts(environment: Mapping[str, str | int | float]) -> dict[str, str]:

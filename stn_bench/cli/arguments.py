@@ -1,5 +1,6 @@
 """The words of a command line in the order that Hydra takes them in: `stn-train model=cnn -m seed=1,2` is one, too."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 
 from stn_bench.errors import UserError
@@ -14,12 +15,17 @@ def options_last(words: Sequence[str]) -> list[str]:
 
     Raises OptionError.
     """
-    from hydra._internal.utils import get_args_parser  # where hydra.main takes it from
-
-    found, unknown = get_args_parser().parse_known_intermixed_args(list(words))
+    found, unknown = parsed(words)
     if unknown:
         raise OptionError(f"there is no option {unknown[0]}: see stn-train --help and stn-train --hydra-help")
     options = list(words)
     for override in found.overrides:
         options.remove(override)
     return [*found.overrides, *(word for word in options if word != "--")]
+
+
+def parsed(words: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """The words as Hydra's own parser takes them, wherever they stand, and those that it does not know."""
+    from hydra._internal.utils import get_args_parser  # where hydra.main takes it from
+
+    return get_args_parser().parse_known_intermixed_args(list(words))

@@ -9,14 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 GROUPS = {
-    "model": "what looks",
-    "transform": "how a spatial transformer may move; only *_stn models take one",
-    "data": "what is seen",
-    "recipe": "how it is trained",
-    "recipe/optimiser": "by what the recipe updates weights, instead of its own",
-    "sweep": "many runs at once",
+    "model": "the network",
+    "transform": "the warps that a spatial transformer can predict; only *_stn models take one",
+    "data": "the data set",
+    "recipe": "how the network is trained",
+    "recipe/optimiser": "another optimiser than the recipe's",
+    "sweep": "many runs with one command",
 }
-"""The groups a command line chooses from, and what each answers."""
+"""The groups a command line chooses from, and what is chosen in each."""
 
 
 def own_trees(arguments: Sequence[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from stn_bench.cli.run_folder import is_finished
 from stn_bench.results.record import FILE_NAME, RunRecord, TornRecordError, read_record
 from stn_bench.results.status import read_status
+from stn_bench.stderr import say
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def skip(cfg: DictConfig) -> str | None:
     except TornRecordError as error:
         log.warning("%s was finished, but its record is damaged, so it is done again (%s)", folder, error)
         return None
-    print(f"skipped, already finished: {folder}  {words}", file=sys.stderr, flush=True)
+    say(f"skipped, already finished: {folder}  {words}")
     status = read_status(folder)
     if status is not None and status.state != "done":
         from stn_bench.cli.job import finish_up  # and with it torch, which takes seconds

@@ -9,6 +9,8 @@ INTRODUCTION = """\
 stn-train: train spatial transformer networks and their baselines, one cell or a whole table.
 
 usage: stn-train [GROUP=CHOICE ...] [KEY=VALUE ...]
+
+Without words: model=cnn_stn transform=affine data=r recipe=fast seed=1.
 """
 
 EXAMPLES = """\
@@ -25,13 +27,14 @@ Examples
   stn-table                                          ours beside the paper's, from whatever runs exist
 
 Root keys
-  seed=1               of the weights, the order of the digits and their distortions
-  device=auto          auto, cpu, cuda, cuda:N
-  tag=null             a word that keeps a variant of a run beside the run
-  output=outputs/runs  folder of the run folders DATA/MODEL-TRANSFORM/RECIPE/seedN[-TAG]
+  seed=1                of the weights, the order of the digits and their distortions
+  device=auto           auto, cpu, cuda, cuda:N
+  tag=null              a word that keeps a variant of a run beside the run
+  output=outputs/runs   folder of the run folders DATA/MODEL-TRANSFORM/RECIPE/seedN[-TAG]
   checkpoint.every_minutes=2, checkpoint.every_steps=null
-                       how often an unfinished run is saved; the same command goes on from there
-  trusted=[]           packages besides stn_bench and torch whose classes a config may name
+                        how often an unfinished run is saved; the same command goes on from there
+  trusted=[]            packages besides stn_bench and torch whose classes a config may name
+  hydra/launcher=local  what runs a sweep: local (hydra.launcher.jobs=N: so many runs at once), basic, slurm, ray
 
 Shell completion
   eval "$(stn-train -sc install=bash)"               also zsh, fish; `stn-train --hydra-help` says more
@@ -42,8 +45,8 @@ def page(arguments: Sequence[str] = ()) -> str:
     """The whole page, with the choices of config trees that a command line adds."""
     trees = own_trees(arguments)
     sections = [INTRODUCTION]
-    for group, question in GROUPS.items():
-        lines = [f"{group}=  {question}"]
+    for group, about in GROUPS.items():
+        lines = [f"{group}=  {about}"]
         for name, explanation in choices(group, trees).items():
             lines.append(f"  {name:<18} {explanation.removeprefix(f'{name}: ')}")
         sections.append("\n".join(lines) + "\n")

@@ -1,9 +1,7 @@
 """One job of stn-train: own the folder, build, run or go on, write what came of it."""
 
 import dataclasses
-import datetime
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from stn_bench.cli.build import ConfigError
 from stn_bench.cli.chosen import chosen
 from stn_bench.cli.faults import explained
 from stn_bench.cli.finished import result_words, skip
-from stn_bench.cli.outcome import write_arrays
+from stn_bench.cli.outcome import record_of, write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
 from stn_bench.cli.parts import Parts, describe
 from stn_bench.cli.provenance import git_commit, joined, versions
@@ -24,9 +22,9 @@ from stn_bench.cli.run_folder import as_begun, claim, fingerprint, is_claimed, r
 from stn_bench.cli.run_log import say_to_folder
 from stn_bench.models import parameter_count
 from stn_bench.results.record import RunRecord, write_record
-from stn_bench.results.statistics import wilson_interval
 from stn_bench.results.status import read_status
 from stn_bench.schema import TrainConfig
+from stn_bench.stderr import say
 from stn_bench.training.checkpoint import Checkpoints
 from stn_bench.training.interruption import Interruption
 from stn_bench.training.keeper import Keeper
@@ -59,7 +57,7 @@ def train(cfg: DictConfig) -> str:
             with Attempt(folder) as attempt, explained(folder, batch_size):
                 record = _run(cfg, config, folder, parts or Parts.of(cfg), attempt)
     words = result_words(record)
-    _say(f"{words}, {record.seconds:.0f} s, {record.images_per_second:,.0f} images/s")
+    say(f"{words}, {record.seconds:.0f} s, {record.images_per_second:,.0f} images/s")
     return f"done  {words}"
 
 
@@ -73,7 +71,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     saved = checkpoints.load()
     done = saved["step"] if saved else 0
     width = f" (width {width})" if (width := getattr(model, "width", None)) else ""
-    _say(
+    say(
         f"{folder}\n{parameter_count(model):,} parameters{width}, {data.train_count:,} training digits, "
         f"{steps:,} steps in {precision} on {describe(device)}" + (f", going on after step {done:,}" if saved else "")
     )
@@ -84,9 +82,9 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
         about = joined(saved, about)
         if about["precision"] not in (precision, saved.get("precision")):
             words = f"its first steps were in {saved['precision']}"
-            _say(f"{words}: with recipe.precision=bf16 or fp32 all machines do the same")
+            say(f"{words}: with recipe.precision=bf16 or fp32 all machines do the same")
     if precision == "bf16" and not multiplies_bfloat16(device):
-        _say("bf16 is emulated here, a hundred times slower than fp32: recipe.precision=auto takes the faster")
+        say("bf16 is emulated here, a hundred times slower than fp32: recipe.precision=auto takes the faster")
     claim(folder, begun)
     attempt.expect(done, steps)
     with Interruption() as interruption:
@@ -99,29 +97,7 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
                 release(folder)  # so that the advice, another config, can be followed in it
                 raise
         write_arrays(folder, outcome)
-        record = RunRecord(
-            choices=chosen(cfg),
-            seed=cfg.seed,
-            evaluated_on=data.evaluated_on,
-            error=outcome.evaluation.error,
-            errors=outcome.evaluation.errors,
-            images=outcome.evaluation.images,
-            wilson_95=wilson_interval(outcome.evaluation.errors, outcome.evaluation.images),
-            steps=outcome.steps,
-            epochs=outcome.epochs,
-            images_seen=outcome.images_seen,
-            seconds=outcome.seconds,
-            images_per_second=outcome.images_seen / outcome.seconds,
-            parameters=parameter_count(model),
-            device=about["device"],
-            precision=about["precision"],
-            config=config,
-            versions={name: about[name] for name in versions()},
-            git_commit=about["git_commit"],
-            data_sha256=data.sha256,
-            warp=dict(outcome.evaluation.warp),
-            finished_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        )
+        record = record_of(outcome, data, config, chosen(cfg), about)
         write_record(folder, record)  # last: its presence says that the run is done
         checkpoints.remove()
     return record
@@ -134,7 +110,3 @@ def finish_up(folder: Path) -> None:
         with suppress(RunInProgress), owned(folder), Attempt(folder):
             remove_stale(folder)
             Checkpoints(folder, "").remove()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

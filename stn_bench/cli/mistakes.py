@@ -13,6 +13,8 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hydra_plugins.stn_jobs._overrides import values_of
+from stn_bench.cli.arguments import parsed
 from stn_bench.cli.choices import GROUPS, choices, own_trees, suggestion
 from stn_bench.cli.faults import of_system
 from stn_bench.errors import UserError
@@ -48,7 +50,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             if key == "sweep":
                 return "several sweeps are no sweep: type a command for each"
             a_list = "" if key in GROUPS else f", or write {key}=[...] for a list"
-            return f"{key}={','.join(_values(override))} names several values: add -m for a run of each{a_list}"
+            return f"{key}={','.join(values_of(override))} names several values: add -m for a run of each{a_list}"
     return _first_line(error)
 
 
@@ -67,10 +69,7 @@ def _is_about_a_choice(error: Exception) -> bool:
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
     """The words that choose or set something: neither options nor their values, as `job` in `--cfg job`."""
-    from hydra._internal.utils import get_args_parser  # where hydra.main takes it from
-
-    words: list[str] = get_args_parser().parse_known_intermixed_args(list(arguments))[0].overrides
-    return [word for word in words if "=" in word or word.startswith("~")]
+    return [word for word in parsed(arguments)[0].overrides if "=" in word or word.startswith("~")]
 
 
 def _wrong_choice(override: Override, overrides: Sequence[Override], trees: Sequence[str]) -> str | None:
@@ -78,15 +77,15 @@ def _wrong_choice(override: Override, overrides: Sequence[Override], trees: Sequ
     if group not in GROUPS:
         return None
     known = choices(group, trees)
-    for value in _values(override):
+    for value in values_of(override):
         if value not in known:
             return (
                 f"{group}={value} does not exist{suggestion(value, known, f'{group}=')}; there are {', '.join(known)}"
             )
-    models = next((_values(other) for other in overrides if other.key_or_group == "model"), [])
+    models = next((values_of(other) for other in overrides if other.key_or_group == "model"), [])
     if group == "transform" and (plain := [model for model in models if f"{model}_stn" in choices("model")]):
         return (
-            f"model={plain[0]} has no spatial transformer, so it takes no transform={_values(override)[0]}: "
+            f"model={plain[0]} has no spatial transformer, so it takes no transform={values_of(override)[0]}: "
             f"choose model={plain[0]}_stn, or leave transform out"
         )
     return None
@@ -96,7 +95,7 @@ def _wrong_key(override: Override, overrides: Sequence[Override], trees: Sequenc
     key = override.key_or_group
     if key in GROUPS or key.startswith("hydra") or override.is_add() or override.is_force_add():
         return None
-    groups = [f"{other.key_or_group}={_values(other)[0]}" for other in overrides if other.key_or_group in GROUPS]
+    groups = [f"{other.key_or_group}={values_of(other)[0]}" for other in overrides if other.key_or_group in GROUPS]
     GlobalHydra.instance().clear()
     with initialize_config_module("stn_bench.configs", version_base="1.3"):
         try:
@@ -116,12 +115,6 @@ def _wrong_key(override: Override, overrides: Sequence[Override], trees: Sequenc
             return f"there is no key {before}{name}{suggestion(name, known, before)}; there are {', '.join(known)}"
         node = node._get_node(name)
     return None
-
-
-def _values(override: Override) -> list[str]:
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [override.get_value_element_as_str()]
 
 
 def _first_line(error: BaseException) -> str:

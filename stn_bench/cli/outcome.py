@@ -1,8 +1,10 @@
-"""What a run leaves beside its record: weights, predictions, pictures."""
+"""What a run leaves: weights, predictions, pictures, and its record."""
 
+import datetime
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +13,12 @@ from torch import Tensor
 
 from stn_bench import figures
 from stn_bench.cli.run_folder import WEIGHTS
+from stn_bench.data.distorted import DistortedDigits
 from stn_bench.files import write_whole
+from stn_bench.models import parameter_count
 from stn_bench.results.predictions import PREDICTIONS_NAME
+from stn_bench.results.record import Choices, RunRecord
+from stn_bench.results.statistics import wilson_interval
 from stn_bench.training.run import Outcome
 
 
@@ -37,6 +43,39 @@ def write_arrays(folder: Path, outcome: Outcome) -> None:
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
     write_whole(folder / PREDICTIONS_NAME, packed.getvalue())
+
+
+def record_of(
+    outcome: Outcome, data: DistortedDigits, config: dict[str, Any], choices: Choices, about: Mapping[str, Any]
+) -> RunRecord:
+    """The record of a run of `config` on `data` that ends now.
+
+    `about` says with what it was done: its `device`, `precision` and `git_commit`, and versions by name.
+    """
+    evaluation = outcome.evaluation
+    return RunRecord(
+        choices=choices,
+        seed=config["seed"],
+        evaluated_on=data.evaluated_on,
+        error=evaluation.error,
+        errors=evaluation.errors,
+        images=evaluation.images,
+        wilson_95=wilson_interval(evaluation.errors, evaluation.images),
+        steps=outcome.steps,
+        epochs=outcome.epochs,
+        images_seen=outcome.images_seen,
+        seconds=outcome.seconds,
+        images_per_second=outcome.images_seen / outcome.seconds,
+        parameters=parameter_count(outcome.model),
+        device=about["device"],
+        precision=about["precision"],
+        config=config,
+        versions={name: about[name] for name in about if name not in ("device", "precision", "git_commit")},
+        git_commit=about["git_commit"],
+        data_sha256=data.sha256,
+        warp=dict(evaluation.warp),
+        finished_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
 
 
 def _known(numbers: Tensor) -> Tensor:

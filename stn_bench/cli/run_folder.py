@@ -13,12 +13,10 @@ from yaml import YAMLError
 
 from stn_bench.errors import UserError
 from stn_bench.files import write_whole
-from stn_bench.results.record import FILE_NAME, RecordError, read_record
+from stn_bench.results.record import FILE_NAME, WHERE_AND_HOW, RecordError, read_record
 
 CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
-IRRELEVANT = ("output", "device", "trusted", "checkpoint")
-"""Root keys that say where and how a run is done, not what it computes."""
 
 
 class FolderTaken(UserError, ValueError):
@@ -93,7 +91,7 @@ def as_begun(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
         return config
     begun = read_config(folder / CONFIG)
     data = {**begun["data"], "folder": config["data"].get("folder")}
-    return {**config, **{key: value for key, value in begun.items() if key not in IRRELEVANT}, "data": data}
+    return {**config, **{key: value for key, value in begun.items() if key not in WHERE_AND_HOW}, "data": data}
 
 
 def claim(folder: Path, config: Mapping[str, Any]) -> None:
@@ -125,7 +123,7 @@ def remove_if_empty(folder: str | Path, root: str | Path) -> None:
 
 def _relevant(config: Any) -> Any:
     # through JSON: a copy, in which tuples are lists, as they come back from YAML
-    kept = json.loads(json.dumps({key: value for key, value in config.items() if key not in IRRELEVANT}))
+    kept = json.loads(json.dumps({key: value for key, value in config.items() if key not in WHERE_AND_HOW}))
     data = kept.get("data", {})
     data.pop("folder", None)  # where the files lie; what is in them is verified
     data.setdefault("undone", False)  # which a run from before there was the key does not say

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from stn_bench.results.table import build_table, with_runs
 
     try:
-        spec = _read_table(arguments.name)
+        spec = read_table(arguments.name)
         records = _read_runs(arguments.runs)
         table = build_table(spec, records, recipe=arguments.recipe, tag=arguments.tag)
         _check_tag(arguments.tag, records)
@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_table(name: str) -> TableSpec:
+def read_table(name: str) -> TableSpec:
+    """The table of this name, or of a YAML file. Raises SpecError, OSError."""
     from stn_bench.results.spec import SpecError, parse_spec
 
     if name.endswith((".yaml", ".yml")):

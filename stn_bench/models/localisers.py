@@ -10,7 +10,7 @@ from stn_bench.models.stage import AveragePool, ConvolutionStage, Layers
 
 def initialise(localiser: nn.Module, initialisation: str) -> None:
     """Draw the weights of a localiser: "torch", as each layer does itself, or "he" (He et al. 2015: normal, no bias),
-    under which features are as large as the image. Raises ValueError for other words.
+    under which features are about as large in magnitude as the image. Raises ValueError for other words.
     """
     if initialisation not in ("he", "torch"):
         raise ValueError(f"initialisation={initialisation!r} is not known: use he or torch")

@@ -21,9 +21,10 @@ class TransformedClassifier(nn.Module):
         localiser: makes the localisation network from an image shape; the network tells its `features`.
         transform: the family of warps.
         classifier: makes the classifier from an image shape, classes and a `parameters_budget`.
-        pool_above: what the transformer makes of images with more pixels on a side than this is average-pooled 2x, as
-            of the paper's RTS (42) and cluttered (60) ones, unless `output_size` leaves it no more than that.
-        output_size: pixels on a side of what the transformer makes of such images; as many as they have if None.
+        pool_above: what the transformer makes is average-pooled 2x if a side of it is larger than this (the paper: RTS,
+            42, and cluttered digits, 60).
+        output_size: side in pixels of what the transformer makes of images larger than `pool_above`; None: the image's
+            own size.
         parameters_budget: for localiser, regression and classifier together.
         kernel, padding: how the transformer reads its input.
     Raises ValueError where `localiser` or `classifier` cannot be called, where the budget is too small, or where

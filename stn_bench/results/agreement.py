@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stn_bench.results.record import RunRecord
+from stn_bench.results.record import WHERE_AND_HOW, RunRecord
 
-# where a run was made and how it was kept, not what it was: these config keys may differ between the runs of a cell
-NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "checkpoint", "data.folder"})
+# config keys that may differ between the runs of a cell
+NOT_COMPARED = frozenset({*WHERE_AND_HOW, "data.folder", "seed"})
 IN_DEED = {"recipe.precision": "precision"}  # config keys that say how to choose, and what a record has of the choice
 
 # keys that older records lack, and what their runs did

@@ -61,12 +61,10 @@ def draw(table: Table) -> Figure:
     move it. How much seeds differ is seen from the seeds. The axis of errors is logarithmic and shared by the panels.
     A cell without a run has no mark of ours, one that was not published none of the paper's.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # not pyplot: no display, no global state
 
     columns = list(table.rows[0]) if table.rows else []
     figure = Figure(figsize=(9, 1.25 + 0.27 * len(table.rows)), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)  # no display, no global state
     if not columns:
         figure.text(0.5, 0.5, "no row has a run", ha="center")
         return figure

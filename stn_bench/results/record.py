@@ -16,6 +16,8 @@ from stn_bench.results.statistics import wilson_interval
 
 FILE_NAME = "result.json"
 SCHEMA = 1
+WHERE_AND_HOW = ("output", "device", "trusted", "checkpoint")
+"""Root keys of a config that say where and how a run is done, not what it computes."""
 
 
 class RecordError(UserError, ValueError):

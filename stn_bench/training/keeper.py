@@ -71,7 +71,7 @@ class Keeper:
         if self.checkpoints is None:
             return
         check_finite(training)  # waits for the device: its seconds are the training's
-        error = training.error
+        error = training.means()[1] if training.seen else None
         with training.stopwatch.paused():
             state = {"training": training.state_dict(), "logbook": logbook.position(), "step": training.step}
             self.checkpoints.save(training.step, {**self.about, **state})

@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from stn_bench.figures import warp_figure
+from stn_bench.stderr import say
 from stn_bench.training import events
 from stn_bench.training.evaluation import Warped
 from stn_bench.training.metrics import METRICS, Metrics
@@ -68,7 +69,7 @@ class Logbook:
 
     def line(self, text: str) -> None:
         """Say something, under the bar if there is one."""
-        tqdm.write(text, file=sys.stderr)
+        say(text)
 
     def warped(self, step: int, name: str, seen: Warped, statistics: Mapping[str, float]) -> None:
         """Write a transformer's statistics and theta, and warn, once a kind, where it seems lost."""

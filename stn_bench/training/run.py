@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 
 from stn_bench.data.distorted import DistortedDigits
@@ -75,13 +74,9 @@ def run(
             logbook.steps()
             keeper.after_step(training, logbook)
         check_finite(training)
-        loss, wrong = (float(torch.stack(values).float().mean()) for values in zip(*training.seen, strict=True))
+        loss, error = training.means()
         training.stopwatch.stop()
-        numbers = {
-            "train/loss": loss,
-            "train/error": wrong / recipe.batch_size,
-            "train/learning_rate": training.last_learning_rate,
-        }
+        numbers = {"train/loss": loss, "train/error": error, "train/learning_rate": training.last_learning_rate}
         if data.evaluated_on == "validation":
             held_out = data.evaluation_batches(together)
             numbers["validation/error"] = evaluate(training.best_known, held_out, task, recipe.precision).error
@@ -95,7 +90,7 @@ def run(
             if pictured:
                 logbook.picture(done, name, warped)
         training.turn_page()
-        keeper.report(done, numbers["train/error"])
+        keeper.report(done, error)
     keeper.save(training, logbook)
     evaluated = keeper.leavable(data.evaluation_batches(together))
     evaluation = evaluate(training.best_known, evaluated, task, recipe.precision)

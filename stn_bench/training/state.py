@@ -99,13 +99,6 @@ class Training:
         return min(self.epoch * self.per_epoch, self.steps)
 
     @property
-    def error(self) -> float | None:
-        """The share of images classified wrongly in this epoch so far; None before its first step. Waits for a GPU."""
-        if not self.seen:
-            return None
-        return float(torch.stack([step.errors for step in self.seen]).float().mean()) / self.batch_size
-
-    @property
     def last_learning_rate(self) -> float:
         """That of the first group of parameters in the step taken last."""
         return float(self.schedule.base_lrs[0] * self.schedule.lr_lambdas[0](max(self.step - 1, 0)))
@@ -114,6 +107,14 @@ class Training:
     def best_known(self) -> nn.Module:
         """The network to evaluate: with averaged weights where the recipe averages."""
         return self.model if self.averaged is None else self.averaged.module
+
+    def means(self) -> tuple[float, float]:
+        """The mean loss and the share of images classified wrongly in this epoch so far, of one step or more.
+
+        Waits for a GPU.
+        """
+        loss, wrong = (float(torch.stack(values).float().mean()) for values in zip(*self.seen, strict=True))
+        return loss, wrong / self.batch_size
 
     def average(self) -> None:
         """Let the averaged weights follow the last step."""

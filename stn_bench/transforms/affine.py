@@ -38,7 +38,7 @@ class Affine(Transform):
 
 
 class Translation(Affine):
-    """Shift `(t_x, t_y)`, in half image sides."""
+    """Shift `(t_x, t_y)` of the points that are looked at, in half image sides: the image seen moves the other way."""
 
     num_params = 2
 
@@ -52,7 +52,7 @@ class Translation(Affine):
 
 
 class Attention(Affine):
-    """Isotropic scale and translation `(s, t_x, t_y)`: a crop that attends (equation 2)."""
+    """Isotropic scale and translation `(s, t_x, t_y)`: a crop that attends (equation 2), enlarged where s < 1."""
 
     num_params = 3
 

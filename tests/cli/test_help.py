@@ -1,5 +1,6 @@
 """`stn-train --help`: everything that can be chosen, at once."""
 
+import re
 import subprocess
 import sys
 
@@ -29,6 +30,12 @@ def test_the_page_lists_the_choices_of_ones_own_configs_too(stn_train, tmp_path)
     said = stn_train("--config-dir", str(tmp_path / "conf"), "--help").out
     assert "\n  mine               one layer\n" in said
     assert set(page().splitlines()) < set(said.splitlines())
+
+
+def test_the_page_says_what_is_chosen_without_words(compose_config):
+    words = re.search(r"^Without words: (.*)\.$", page(), re.MULTILINE)[1].split()
+    assert [word.split("=")[0] for word in words] == ["model", "transform", "data", "recipe", "seed"]
+    assert compose_config(*words) == compose_config()
 
 
 def test_the_page_fits_a_wide_terminal():

@@ -21,7 +21,7 @@ def test_a_launcher_that_is_not_installed_says_how_to_install_it(stn_train, monk
         1,
         "",
         f"stn-train: hydra/launcher={launcher} needs {name}, which is not installed: "
-        f"pip install 'stn-bench[{launcher}]'\n",
+        f"pip install -e '.[{launcher}]' in the checkout\n",
     )
 
 

@@ -128,7 +128,7 @@ def test_a_record_names_the_commits_the_devices_and_the_libraries_that_trained_t
     commits, devices, torches = ["one", "two", "two"], ["CPU, 1 thread"] * 4 + ["GPU"] * 2, ["12.4", "12.4", "2.4"]
     monkeypatch.setattr("stn_bench.cli.job.git_commit", lambda: commits.pop(0))
     monkeypatch.setattr("stn_bench.cli.job.describe", lambda device: devices.pop(0))  # to say it, and for the record
-    monkeypatch.setattr("stn_bench.cli.job.versions", lambda: {"torch": torches.pop(0) if torches else "2.4"})
+    monkeypatch.setattr("stn_bench.cli.job.versions", lambda: {"torch": torches.pop(0)})
     for step in (7, 12):
         stop(step, KeyboardInterrupt)
         stn_train(*WORDS)

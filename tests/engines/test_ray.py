@@ -13,7 +13,7 @@ from stn_bench.results.record import read_record
 pytestmark = [
     pytest.mark.engines,
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("ray") is None, reason="not installed: pip install 'stn-bench[ray]'"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="not installed: pip install -e '.[ray]'"),
 ]
 
 RUN = ("recipe=smoke", "model=fcn", "model.units=32", "device=cpu", "hydra/launcher=ray")

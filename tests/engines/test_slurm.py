@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.engines,
     pytest.mark.skipif(
         find_spec("hydra_plugins.hydra_submitit_launcher") is None,
-        reason="not installed: pip install 'stn-bench[slurm]'",
+        reason="not installed: pip install -e '.[slurm]'",
     ),
 ]
 

@@ -32,9 +32,9 @@ def sweep():
     return Sweep(context, OmegaConf.create(), [["seed=1", "model=fcn"], ["seed=2", "model=fcn"]])
 
 
-def test_an_error_that_a_user_can_mend_comes_back_in_its_words(capfd):
+def test_an_error_that_a_user_can_mend_comes_back_in_its_words_on_a_line(capfd):
     with pytest.raises(JobFailed, match=r"^lower it$") as caught:
-        failing(UserError("lower it"))(None)
+        failing(UserError("lower\nit"))(None)
     assert str(pickle.loads(pickle.dumps(caught.value))) == "lower it"
     assert capfd.readouterr().err == ""
 

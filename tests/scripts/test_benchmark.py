@@ -35,6 +35,15 @@ def test_the_table_says_which_targets_are_missed():
     assert [cell.strip() for cell in slow.split("|")[1:-1]] == ["slow", "7.50 s", "", "7.50", "at most 6 (missed)"]
 
 
+def test_what_was_measured_is_written_with_the_command_and_the_versions(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["elsewhere/scripts/costs.py", "--json", "costs.json"])
+    measures.write(tmp_path / "costs.json", {"cores": 2}, {"rows": [1]}, cuda="13.0")
+    written = json.loads((tmp_path / "costs.json").read_text())
+    assert list(written) == ["command", "machine", "versions", "measured_at", "rows"]
+    assert (written["command"], written["machine"]) == ("python scripts/costs.py --json costs.json", {"cores": 2})
+    assert written["versions"] == {**measures.versions(), "cuda": "13.0"}
+
+
 def test_its_parts_make_the_rows_of_a_committed_record(monkeypatch):
     class Side:
         def __init__(self, *made):

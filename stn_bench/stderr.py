@@ -1,4 +1,4 @@
-"""What a sweep says on standard error, whoever may have stopped reading it."""
+"""Lines on standard error, for whoever still reads them."""
 
 import os
 import sys
@@ -7,9 +7,9 @@ from tqdm import tqdm
 
 
 def say(text: str) -> None:
-    """Write a line, above that of the progress if there is one.
+    """Write a line, above a bar of progress if there is one.
 
-    Once nobody reads, as when the Ctrl-C that stops a sweep ends the `tee` behind it, too, words go nowhere.
+    Once nobody reads, as when the Ctrl-C that stops a run ends the `tee` behind it, too, words go nowhere.
     """
     try:
         tqdm.write(text, file=sys.stderr)
