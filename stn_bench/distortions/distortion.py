@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor
 
-from stn_bench.geometry import pixel_grid, sample
+from stn_bench.geometry import holds_numbers, pixel_grid, sample
 
 
 class Distortion(ABC):
@@ -26,6 +26,7 @@ class Distortion(ABC):
         for name, size in (("input_size", self.input_size), ("output_size", self.output_size)):
             if not all(1 <= side < math.inf for side in size):
                 raise ValueError(f"{name}={size} is no size in pixels: give a height and a width of 1 or more")
+        self._grids: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     @abstractmethod
     def draw(self, n: int, generator: Generator) -> Tensor:
@@ -43,8 +44,7 @@ class Distortion(ABC):
 
     def points(self, parameters: Tensor) -> Tensor:
         """Where in the image each pixel of the canvas looks: parameters (B, P) -> (B, H', W', 2)."""
-        grid = pixel_grid(*self.output_size, dtype=parameters.dtype, device=parameters.device)
-        return self.warp(parameters, grid)
+        return self.warp(parameters, self.grid(parameters.device, parameters.dtype))
 
     def undo_points(self, parameters: Tensor) -> Tensor:
         """Where on the canvas each pixel of the image comes to lie: parameters (B, P) -> (B, H, W, 2).
@@ -71,6 +71,17 @@ class Distortion(ABC):
         self._check(canvases, self.output_size, parameters)
         with torch.autocast(canvases.device.type, enabled=False):
             return sample(canvases, self.undo_points(parameters))
+
+    def grid(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The canvas' pixel grid (H', W', 2) on a device in a dtype, made once."""
+        key = (device, dtype)
+        if key in self._grids:
+            return self._grids[key]
+        with torch.inference_mode(False):  # kept, it may serve training next
+            grid = pixel_grid(*self.output_size, dtype=dtype, device=device)
+        if holds_numbers(grid):
+            self._grids[key] = grid
+        return grid
 
     def _check(self, images: Tensor, size: tuple[int, int], parameters: Tensor) -> None:
         if images.shape[-2:] != size:

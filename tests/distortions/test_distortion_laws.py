@@ -239,7 +239,7 @@ def test_double_precision_reads_at_the_grid_of_double_precision_whatever_was_use
 
 
 @every_distortion
-def test_a_pass_of_fake_tensors_leaves_nothing_behind(line):
+def test_a_pass_of_fake_tensors_leaves_no_grid_behind(line):
     distortion = line.kind()
     parameters = distortion.draw(2, seeded())
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
