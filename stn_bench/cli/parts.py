@@ -51,8 +51,8 @@ class Parts(NamedTuple):
         if not isinstance(recipe, Recipe):
             raise ConfigError(f"recipe is none, it is built to {type(recipe).__name__}: has it `defaults: [_recipe]`?")
         model = model.to(device)
-        recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
-        recipe.total_steps(data.train_count)
+        # the run makes its own; these tell whether it can
+        recipe.make_schedule(recipe.make_optimiser(model), recipe.total_steps(data.train_count))
         return cls(device, data, model, recipe, intervals)
 
 
