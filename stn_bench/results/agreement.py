@@ -8,7 +8,8 @@ from typing import Any
 from stn_bench.results.record import RunRecord
 
 # where a run was made and how it was kept, not what it was: these config keys may differ between the runs of a cell
-NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "checkpoint", "data.folder"})
+NOT_COMPARED = frozenset({"seed", "device", "output", "trusted", "checkpoint"})
+MNIST = "stn_bench.data.distorted.distorted_mnist"  # data whose files are verified, in whatever `data.folder` they are
 IN_DEED = {"recipe.precision": "precision"}  # config keys that say how to choose, and what a record has of the choice
 
 # keys that older records lack, and what their runs did
@@ -80,6 +81,8 @@ def settings(run: RunRecord) -> dict[str, str]:
                 flat[key] = f"{value:.15g}" if number else str(value)
 
     add("", run.config)
+    if flat.get("data._target_") == MNIST:
+        flat.pop("data.folder", None)
     if CANVAS not in flat and flat.get("model.pool_above") == "28":
         flat |= {"model.output_size": "None"}  # it is for canvases of more than `pool_above` pixels, and did nothing
     return flat
