@@ -116,22 +116,23 @@ class SpatialTransformer(nn.Module):
 
     def _basis_for(self, size: tuple[int, int], like: Tensor) -> Tensor:
         key = (size[0], size[1], like.device, like.dtype, self.transform)  # which may be exchanged
-        if key in self._basis:  # a constant of the output size, made once
+        symbolic = any(isinstance(side, torch.SymInt) for side in size)  # of an export for images of any size
+        if not symbolic and key in self._basis:  # a constant of the output size, made once
             return self._basis[key]
         with torch.inference_mode(False):  # kept, it may serve training next
             basis = self.transform.basis(pixel_grid(*size, dtype=like.dtype, device=like.device))
-        if len(self._basis) < KEPT and holds_numbers(basis):
+        if len(self._basis) < KEPT and self._is_constant(basis):
             self._basis[key] = basis
         return basis
+
+    def _is_constant(self, basis: Tensor) -> bool:
+        """Not so where the transform has numbers of its own, which a step or a loaded state changes."""
+        return holds_numbers(basis) and not [*self.transform.parameters(), *self.transform.buffers()]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SpatialTransformer":
         self._basis.clear()  # moved or cast, it needs others
         super()._apply(fn, recurse)
         return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._basis.clear()  # a transform with numbers of its own has others then
-        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without constants, which are made where they are needed: what is loaded may lie on another device."""
