@@ -19,6 +19,21 @@ class NonFiniteTheta(UserError, FloatingPointError):
     """Raised where the parameters that a transformer predicts are NaN or infinite: nothing is sampled there."""
 
 
+class Regression(nn.Linear):
+    """Features to theta. Whoever resets a network layer by layer, this one then predicts the transform's identity."""
+
+    def __init__(self, features: int, transform: Transform) -> None:
+        self.identity_of = (transform,)  # in a tuple, as it is no part of the layer
+        super().__init__(features, transform.num_params)
+
+    def reset_parameters(self) -> None:
+        """Predict the identity for every input."""
+        super().reset_parameters()  # draws as any layer does, or a seed would give other networks than it gave
+        nn.init.zeros_(self.weight)
+        with torch.no_grad():
+            self.bias.copy_(self.identity_of[0].identity())
+
+
 class SpatialTransformer(nn.Module):
     """Warps its input by parameters that it predicts from it; can stand anywhere in a network.
 
@@ -60,19 +75,17 @@ class SpatialTransformer(nn.Module):
             raise ValueError(f"{name!r} cannot make {found} pixels: output_size wants two whole numbers from 1")
         self.localiser = localiser
         self.transform = transform
-        self.regression = nn.Linear(features, transform.num_params)
+        self.regression = Regression(features, transform)
         self.output_size = output_size
         self.kernel: Kernel = kernel
         self.padding: Padding = padding
         self.name = name
         self._basis: dict[tuple[int, int, torch.device, torch.dtype, Transform], Tensor] = {}
-        self.reset_to_identity()
 
     def reset_to_identity(self) -> None:
         """Make the regression layer predict the identity for every input."""
-        nn.init.zeros_(self.regression.weight)
-        with torch.no_grad():
-            self.regression.bias.copy_(self.transform.identity())
+        self.regression.identity_of = (self.transform,)  # which may have been exchanged
+        self.regression.reset_parameters()
 
     def theta(self, images: Tensor) -> Tensor:
         """The parameters (B, P) predicted for images (B, C, H, W).

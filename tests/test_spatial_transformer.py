@@ -211,6 +211,14 @@ def test_a_transform_of_ones_own_learns_with_its_network():
         assert not torch.equal(transformer.points(seen), before)
 
 
+def test_a_seed_draws_for_later_layers_what_it_drew_when_results_were_published():
+    flat()
+    found = torch.rand(1)
+    torch.manual_seed(1)
+    nn.Linear(560, 6)
+    assert torch.equal(torch.rand(1), found)
+
+
 def test_a_copy_is_the_same_and_learns_by_itself():
     original, before = awake(flat()), images()
     expected = original(before)
@@ -377,7 +385,8 @@ def test_built_on_the_meta_device_it_works_once_it_has_weights(kind):
     before, built = images(), flat(kind())
     with torch.device("meta"):
         empty = flat(kind())
-    for give_weights in (lambda: empty.load_state_dict(built.state_dict()), empty.reset_to_identity):
+    by_layer = empty.regression.reset_parameters
+    for give_weights in (lambda: empty.load_state_dict(built.state_dict()), empty.reset_to_identity, by_layer):
         empty.to_empty(device="cpu")
         give_weights()
         torch.testing.assert_close(empty(before), built(before))
