@@ -19,6 +19,21 @@ class NonFiniteTheta(UserError, FloatingPointError):
     """Raised where the parameters that a transformer predicts are NaN or infinite: nothing is sampled there."""
 
 
+class Regression(nn.Linear):
+    """Features to theta. Whoever resets a network layer by layer, this one then predicts the transform's identity."""
+
+    def __init__(self, features: int, transform: Transform) -> None:
+        self.identity_of = (transform,)  # in a tuple, as it is no part of the layer
+        super().__init__(features, transform.num_params)
+
+    def reset_parameters(self) -> None:
+        """Predict the identity for every input."""
+        super().reset_parameters()  # draws as any layer does, or a seed would give other networks than it gave
+        nn.init.zeros_(self.weight)
+        with torch.no_grad():
+            self.bias.copy_(self.identity_of[0].identity())
+
+
 class SpatialTransformer(nn.Module):
     """Warps its input by parameters that it predicts from it; can stand anywhere in a network.
 
@@ -60,19 +75,17 @@ class SpatialTransformer(nn.Module):
             raise ValueError(f"{name!r} cannot make {found} pixels: output_size wants two whole numbers from 1")
         self.localiser = localiser
         self.transform = transform
-        self.regression = nn.Linear(features, transform.num_params)
+        self.regression = Regression(features, transform)
         self.output_size = output_size
         self.kernel: Kernel = kernel
         self.padding: Padding = padding
         self.name = name
         self._basis: dict[tuple[int, int, torch.device, torch.dtype, Transform], Tensor] = {}
-        self.reset_to_identity()
 
     def reset_to_identity(self) -> None:
         """Make the regression layer predict the identity for every input."""
-        nn.init.zeros_(self.regression.weight)
-        with torch.no_grad():
-            self.regression.bias.copy_(self.transform.identity())
+        self.regression.identity_of = (self.transform,)  # which may have been exchanged
+        self.regression.reset_parameters()
 
     def theta(self, images: Tensor) -> Tensor:
         """The parameters (B, P) predicted for images (B, C, H, W).
@@ -116,22 +129,23 @@ class SpatialTransformer(nn.Module):
 
     def _basis_for(self, size: tuple[int, int], like: Tensor) -> Tensor:
         key = (size[0], size[1], like.device, like.dtype, self.transform)  # which may be exchanged
-        if key in self._basis:  # a constant of the output size, made once
+        symbolic = any(isinstance(side, torch.SymInt) for side in size)  # of an export for images of any size
+        if not symbolic and key in self._basis:  # a constant of the output size, made once
             return self._basis[key]
         with torch.inference_mode(False):  # kept, it may serve training next
             basis = self.transform.basis(pixel_grid(*size, dtype=like.dtype, device=like.device))
-        if len(self._basis) < KEPT and holds_numbers(basis):
+        if len(self._basis) < KEPT and self._is_constant(basis):
             self._basis[key] = basis
         return basis
+
+    def _is_constant(self, basis: Tensor) -> bool:
+        """Not so where the transform has numbers of its own, which a step or a loaded state changes."""
+        return holds_numbers(basis) and not [*self.transform.parameters(), *self.transform.buffers()]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SpatialTransformer":
         self._basis.clear()  # moved or cast, it needs others
         super()._apply(fn, recurse)
         return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._basis.clear()  # a transform with numbers of its own has others then
-        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without constants, which are made where they are needed: what is loaded may lie on another device."""

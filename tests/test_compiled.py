@@ -6,6 +6,7 @@ from torch import fx, nn
 
 from stn_bench import transforms
 from stn_bench.models import CNN, FCN, ConvolutionalLocaliser, FullyConnectedLocaliser, TransformedClassifier
+from stn_bench.spatial_transformer import SpatialTransformer
 from stn_bench.transforms import Transform
 
 NAMED = map(transforms.__dict__.get, transforms.__all__)
@@ -34,6 +35,21 @@ def test_what_is_exported_takes_any_number_of_images_and_is_the_network(family, 
         network(images(3))
     exported = torch.export.export(network, (images(2),), dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.testing.assert_close(exported.module()(images(5)), network(images(5)), rtol=0, atol=1e-5)
+
+
+@EXPORTS
+@pytest.mark.parametrize("run_before", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_transformer_is_exported_for_images_of_any_size(family, run_before):
+    localiser = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
+    transformer = SpatialTransformer(localiser, 16, family())
+    nn.init.normal_(transformer.regression.weight, std=0.1)
+    if run_before:
+        transformer(images(2))
+    sides = {2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
+    exported = torch.export.export(transformer, (images(2),), dynamic_shapes=(sides,), strict=False).module()
+    other = torch.rand(2, 1, 31, 17)
+    torch.testing.assert_close(exported(other), transformer(other), rtol=0, atol=1e-5)
 
 
 def test_a_spline_that_was_run_before_is_exported_without_its_solve():

@@ -180,20 +180,43 @@ def test_saved_and_loaded_it_is_the_same():
     assert torch.equal(second(before), first(before))
 
 
-def test_what_a_transform_of_ones_own_learnt_is_loaded_with_it():
-    class Wide(Affine):
-        def __init__(self, width):
-            super().__init__()
-            self.register_buffer("width", torch.tensor(width))
+class Wide(Affine):
+    """Affine, of points that lie as far apart as its width says."""
 
-        def basis(self, points):
-            return super().basis(points * self.width)
+    def __init__(self, width, learns):
+        super().__init__()
+        self.width = nn.Parameter(torch.tensor(width)) if learns else nn.Buffer(torch.tensor(width))
 
-    one, other = flat(Wide(1.0)), flat(Wide(0.5))
+    def basis(self, points):
+        return super().basis(points * self.width)
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_a_transform_of_ones_own_learnt_is_loaded_with_it(learns):
+    one, other = flat(Wide(1.0, learns)), flat(Wide(0.5, learns))
     seen = images()
     assert not torch.equal(one(seen), other(seen))
     one.load_state_dict(other.state_dict())
     assert torch.equal(one(seen), other(seen))
+
+
+def test_a_transform_of_ones_own_learns_with_its_network():
+    transformer, seen = flat(Wide(0.9, learns=True)), images()
+    optimiser = torch.optim.SGD(transformer.transform.parameters(), lr=1e-3)
+    for _ in range(3):
+        before = transformer.points(seen)
+        optimiser.zero_grad()
+        transformer(seen).square().sum().backward()
+        optimiser.step()
+        assert not torch.equal(transformer.points(seen), before)
+
+
+def test_a_seed_draws_for_later_layers_what_it_drew_when_results_were_published():
+    flat()
+    found = torch.rand(1)
+    torch.manual_seed(1)
+    nn.Linear(560, 6)
+    assert torch.equal(torch.rand(1), found)
 
 
 def test_a_copy_is_the_same_and_learns_by_itself():
@@ -362,7 +385,8 @@ def test_built_on_the_meta_device_it_works_once_it_has_weights(kind):
     before, built = images(), flat(kind())
     with torch.device("meta"):
         empty = flat(kind())
-    for give_weights in (lambda: empty.load_state_dict(built.state_dict()), empty.reset_to_identity):
+    by_layer = empty.regression.reset_parameters
+    for give_weights in (lambda: empty.load_state_dict(built.state_dict()), empty.reset_to_identity, by_layer):
         empty.to_empty(device="cpu")
         give_weights()
         torch.testing.assert_close(empty(before), built(before))

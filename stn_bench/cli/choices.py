@@ -7,6 +7,9 @@ from contextlib import suppress
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+from stn_bench.errors import UserError
 
 GROUPS = {
     "model": "the network",
@@ -17,6 +20,10 @@ GROUPS = {
     "sweep": "many runs with one command",
 }
 """The groups a command line chooses from, and what is chosen in each."""
+
+
+class NameTaken(UserError, ValueError):
+    """A config of one's own by the name of one of the package's, which Hydra would read in its place."""
 
 
 def own_trees(arguments: Sequence[str]) -> list[str]:
@@ -31,6 +38,18 @@ def own_trees(arguments: Sequence[str]) -> list[str]:
     return found
 
 
+def check_names(trees: Iterable[str]) -> None:
+    """Raise NameTaken for a config in trees of one's own that Hydra would not read."""
+    packaged = Path(str(files("stn_bench.configs")))
+    for tree in trees:
+        for config in sorted(packaged.rglob("*.yaml")):
+            with suppress(OSError, ModuleNotFoundError):  # Hydra says what is wrong with it
+                name = config.relative_to(packaged).as_posix()
+                own = _place(tree, name)
+                if own.is_file() and own.read_bytes() != config.read_bytes():
+                    raise NameTaken(f"{own} would not be read, as stn_bench has its own {name}: give it another name")
+
+
 def choices(group: str, trees: Iterable[str] = ()) -> dict[str, str]:
     """The choices of a group by name, each with the first comment line of its file; `trees` are one's own."""
     listed: dict[str, str] = {}
@@ -41,12 +60,17 @@ def choices(group: str, trees: Iterable[str] = ()) -> dict[str, str]:
 
 
 def _texts(tree: str, group: str) -> Iterator[tuple[str, str]]:
-    kind, _, place = tree.partition("://")
     with suppress(OSError, ModuleNotFoundError, UnicodeDecodeError):  # one's own: Hydra says what is wrong with it
-        for file in (files(place) if kind == "pkg" else Path(place)).joinpath(group).iterdir():
+        for file in _place(tree, group).iterdir():
             name = file.name.removesuffix(".yaml")
             if name != file.name and not name.startswith("_"):
                 yield name, file.read_text(encoding="utf-8")
+
+
+def _place(tree: str, name: str) -> Any:
+    """A folder or a file in a tree."""
+    kind, _, root = tree.partition("://")
+    return (files(root) if kind == "pkg" else Path(root)).joinpath(name)
 
 
 def suggestion(word: str, known: Iterable[str], before: str = "") -> str:

@@ -92,9 +92,11 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
         with Logbook(folder, steps, done, saved and saved["logbook"]) as logbook:
             try:
                 outcome = run(model, data, recipe, cfg.seed, logbook, keeper, saved and saved["training"])
-            except FloatingPointError:
-                checkpoints.remove()
-                release(folder)  # so that the advice, another config, can be followed in it
+            except Exception as error:
+                if isinstance(error, FloatingPointError):
+                    checkpoints.remove()
+                if not checkpoints.paths():
+                    release(folder)  # so that another config, which may be the remedy, can have it
                 raise
         write_arrays(folder, outcome)
         record = record_of(outcome, data, config, chosen(cfg), about)

@@ -3,8 +3,9 @@
 import logging
 import os
 import platform
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 import torch
 from omegaconf import DictConfig
 from torch import nn
@@ -23,6 +24,8 @@ NEEDED = (
     *("training_batches", "training_epoch", "evaluation_batches", "examples"),
 )
 """What training, evaluation and pictures take of data."""
+RECORDED = {"train_count": int, "evaluated_on": Literal["test", "validation"], "sha256": str}
+"""Of what types those of them are that a run's status and record hold."""
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +50,20 @@ class Parts(NamedTuple):
             torch.cuda.set_device(device)  # streams and graphs are of the current one
         intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
         torch.manual_seed(cfg.seed)
-        data = build(cfg.data, "data", cfg.trusted)
-        if lacking := [name for name in NEEDED if not hasattr(data, name)]:
-            raise ConfigError(f"data are none, they are built to {type(data).__name__}: no {', '.join(lacking)} in it")
-        data = data.to(device)
+        data = _checked(build(cfg.data, "data", cfg.trusted)).to(device)
+        if data is None:
+            raise ConfigError("data.to returns nothing: have it return the data, moved to the device")
         model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes)
         if not isinstance(model, nn.Module):
             raise ConfigError(f"model is no network, it is built to {type(model).__name__}: name a module's class")
+        if others := [name for name, value in model.state_dict().items() if not isinstance(value, torch.Tensor)]:
+            raise ConfigError(f"model has {others[0]} in its state, which is no tensor to be saved: make it a buffer")
         recipe = build(cfg.recipe, "recipe", cfg.trusted)
         if not isinstance(recipe, Recipe):
             raise ConfigError(f"recipe is none, it is built to {type(recipe).__name__}: has it `defaults: [_recipe]`?")
         model = model.to(device)
-        recipe.make_optimiser(model)  # the run makes its own; this one tells whether it can
-        recipe.total_steps(data.train_count)
+        # the run makes its own; these tell whether it can
+        recipe.make_schedule(recipe.make_optimiser(model), recipe.total_steps(data.train_count))
         return cls(device, data, model, recipe, intervals)
 
 
@@ -67,6 +71,18 @@ def limit_threads() -> None:
     """Have no more threads than cores: torch knows nothing of the share of them that a container may use."""
     if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
         torch.set_num_threads(usable_cores())
+
+
+def _checked(data: Any) -> Any:
+    if lacking := [name for name in NEEDED if not hasattr(data, name)]:
+        raise ConfigError(f"data are none, they are built to {type(data).__name__}: no {', '.join(lacking)} in it")
+    for name, kind in RECORDED.items():
+        value = getattr(data, name)
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"data.{name}={value!r} does not fit: {error}") from error
+    return data
 
 
 def choose_device(name: str) -> torch.device:

@@ -13,6 +13,7 @@ from yaml import YAMLError
 
 from stn_bench.errors import UserError
 from stn_bench.files import write_whole
+from stn_bench.results.agreement import MNIST
 from stn_bench.results.record import FILE_NAME, WHERE_AND_HOW, RecordError, read_record
 
 CONFIG = "config.yaml"
@@ -90,7 +91,9 @@ def as_begun(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
     if not is_claimed(folder):
         return config
     begun = read_config(folder / CONFIG)
-    data = {**begun["data"], "folder": config["data"].get("folder")}
+    data = dict(begun["data"])
+    if _is_mnist(data) and "folder" in config["data"]:
+        data["folder"] = config["data"]["folder"]
     return {**config, **{key: value for key, value in begun.items() if key not in WHERE_AND_HOW}, "data": data}
 
 
@@ -125,9 +128,14 @@ def _relevant(config: Any) -> Any:
     # through JSON: a copy, in which tuples are lists, as they come back from YAML
     kept = json.loads(json.dumps({key: value for key, value in config.items() if key not in WHERE_AND_HOW}))
     data = kept.get("data", {})
-    data.pop("folder", None)  # where the files lie; what is in them is verified
+    if _is_mnist(data):
+        data.pop("folder", None)  # where the files lie; what is in them is verified
     data.setdefault("undone", False)  # which a run from before there was the key does not say
     return kept
+
+
+def _is_mnist(data: Mapping[str, Any]) -> bool:
+    return data.get("_target_") == MNIST
 
 
 def _differences(found: Any, wanted: Any, key: str = "") -> Iterator[str]:

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Entry point of `stn-train`. Exits with 1 and one sentence on what a user can mend."""
+    from stn_bench.cli.choices import NameTaken, check_names, own_trees
+
+    try:
+        check_names(own_trees(sys.argv[1:]))
+    except NameTaken as error:
+        sys.exit(f"stn-train: {error}")
     if {"-h", "--help"} & set(sys.argv[1:]):
         from stn_bench.cli.help import show
 

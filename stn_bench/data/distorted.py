@@ -82,7 +82,8 @@ class DistortedDigits:
 
     def draw_epoch(self, seed: int, epoch: int) -> Epoch:
         """The order and the distortions of one epoch, on the CPU."""
-        order = torch.randperm(self.train_count, generator=generator(seed, epoch, "order"))
+        visits = generator(seed, epoch, "order")
+        order = torch.randperm(self.train_count, generator=visits, device=visits.device)
         drawn_in = epoch if self.fresh else FROZEN_EPOCH
         return Epoch(order, self.distortion.draw(self.train_count, generator(seed, drawn_in, "distortion")))
 

@@ -8,7 +8,8 @@ from typing import Any
 from stn_bench.results.record import WHERE_AND_HOW, RunRecord
 
 # config keys that may differ between the runs of a cell
-NOT_COMPARED = frozenset({*WHERE_AND_HOW, "data.folder", "seed"})
+NOT_COMPARED = frozenset({*WHERE_AND_HOW, "seed"})
+MNIST = "stn_bench.data.distorted.distorted_mnist"  # data whose files are verified, in whatever `data.folder` they are
 IN_DEED = {"recipe.precision": "precision"}  # config keys that say how to choose, and what a record has of the choice
 
 # keys that older records lack, and what their runs did
@@ -89,6 +90,8 @@ def settings(run: RunRecord) -> dict[str, str]:
                 flat[key] = f"{value:.15g}" if number else str(value)
 
     add("", run.config)
+    if flat.get("data._target_") == MNIST:
+        flat.pop("data.folder", None)
     if CANVAS not in flat and flat.get("model.pool_above") == "28":
         flat |= {"model.output_size": "None"}  # it is for canvases of more than `pool_above` pixels, and did nothing
     return flat

@@ -54,13 +54,17 @@ class Checkpoints:
         """Write the state after `step` steps, then remove all files but the last two. Raises CheckpointError.
 
         The file appears whole or not at all, and is on the disk when this returns; those before it stay till then.
+        The first one is read again, so that a state for which there is no way back is found out early.
         """
+        is_first = not self.paths()
         content = _encode(self.fingerprint, state)
         path = self.folder / f"checkpoint-{step}"
         try:
             write_whole(path, content)
         except OSError as error:
             raise CheckpointError(self._not_saved(path, len(content), error)) from error
+        if is_first:
+            self._read_again(path)
         for old in self.paths()[:-KEPT]:
             old.unlink(missing_ok=True)
         return path
@@ -97,6 +101,16 @@ class Checkpoints:
         """Delete all files: the run is finished, or its state not worth keeping."""
         for path in self._named(r"checkpoint-\d+(\.damaged)?|\.checkpoint-.*\.tmp"):
             path.unlink(missing_ok=True)
+
+    def _read_again(self, path: Path) -> None:
+        try:
+            _decode(path, self.fingerprint)
+        except ValueError as error:
+            path.unlink()
+            raise CheckpointError(
+                f"a checkpoint of this run cannot be read again ({error}): have optimiser and network keep nothing but "
+                "tensors, plain numbers and words, in lists and mappings"
+            ) from error
 
     def _named(self, pattern: str) -> list[Path]:
         """Files in the folder by their names; others that are like them are somebody's own."""
@@ -157,7 +171,8 @@ def _decode(path: Path, fingerprint: str) -> dict[str, Any]:
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"it holds no plain state: {str(error).splitlines()[0]}") from error
+        why = str(error).rpartition("WeightsUnpickler error: ")[2]  # in the midst of advice that serves nobody here
+        raise ValueError(f"it holds no plain state: {why.splitlines()[0].split('. ')[0]}") from error
     if not isinstance(state, dict):
         raise ValueError(f"it holds {type(state).__name__}, not a state")
     return state

@@ -90,12 +90,14 @@ def look(model: nn.Module, images: Tensor, precision: str) -> dict[str, Warped]:
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Have a network in evaluation mode while the context is open: without dropout, and nothing learned of a batch."""
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        model.train(modes[model])  # a module of one's own may do more in it
+        for module, training in modes.items():  # some may be frozen
+            module.training = training
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Recipe:
         """The optimiser; localisers and regression layers are a group of their own, with their own learning rate and
         weight decay.
 
-        Raises RecipeError for values that the optimiser refuses.
+        Raises RecipeError for values that the optimiser refuses, and for one that does not keep what its groups say.
         """
         in_transformers = {
             id(parameter)
@@ -147,6 +147,11 @@ class Recipe:
         except (TypeError, ValueError) as error:
             raise RecipeError(f"recipe.optimiser cannot be built: {error}") from error
         for group in optimiser.param_groups:
+            if LOCALISER not in group:
+                raise RecipeError(
+                    f"recipe.optimiser makes groups without the key {LOCALISER!r}, by which their learning rates are "
+                    f"told apart: have {type(optimiser).__name__} keep the keys of the groups that it is given"
+                )
             if group[LOCALISER]:
                 group["lr"] *= self.localiser_lr_multiplier
                 if self.localiser_weight_decay is not None:
@@ -159,11 +164,24 @@ class Recipe:
         return optimiser
 
     def make_schedule(self, optimiser: Optimizer, steps: int) -> LambdaLR:
-        """The learning rates of `make_optimiser`'s groups over a run of so many steps."""
+        """The learning rates of `make_optimiser`'s groups over a run of so many steps.
 
-        def factor(schedule: Schedule) -> Callable[[int], float]:
-            return lambda step: schedule(step, steps)
+        Raises RecipeError for a schedule that has no factor for the first step or for the last.
+        """
 
-        of_localisers = self.localiser_schedule or self.schedule
+        def factor(name: str) -> Callable[[int], float]:
+            schedule: Schedule = getattr(self, name)
+            for step in (0, steps - 1):
+                try:
+                    float(schedule(step, steps))
+                except (TypeError, ValueError, LookupError) as error:
+                    raise RecipeError(
+                        f"recipe.{name} has no factor on the learning rate for step {step} of {steps} "
+                        f"({type(error).__name__}: {error}): it is called with a step, from 0, and their number"
+                    ) from error
+            return lambda step: schedule(min(step, steps - 1), steps)  # asked for one more after the last step
+
+        of_others = factor("schedule")
+        of_localisers = of_others if self.localiser_schedule is None else factor("localiser_schedule")
         groups = optimiser.param_groups
-        return LambdaLR(optimiser, [factor(of_localisers if group[LOCALISER] else self.schedule) for group in groups])
+        return LambdaLR(optimiser, [of_localisers if group[LOCALISER] else of_others for group in groups])

@@ -330,6 +330,15 @@ def test_any_other_error_keeps_its_traceback_and_is_in_the_status(stn_train, who
     assert goes_on(stn_train, whole, 10)
 
 
+def test_a_run_that_fails_before_its_first_checkpoint_leaves_its_folder_to_another_config(stn_train, stop):
+    stop(4, RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        stn_train(*WORDS)
+    status = read_status(FOLDER)
+    assert (status.state, status.why) == ("failed", "a bug")
+    assert stn_train(*WORDS, "model.units=32").code == 0
+
+
 def test_a_diverged_run_says_so_and_leaves_its_folder_to_another_config(stn_train):
     said = stn_train(
         *WORDS, "recipe.precision=fp32", "recipe.clip_norm=null", "recipe/optimiser=sgd", "recipe.optimiser.lr=1e9"

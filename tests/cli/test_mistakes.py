@@ -4,6 +4,7 @@ import errno
 import re
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 from hydra.errors import HydraException
@@ -161,6 +162,18 @@ def test_an_own_config_of_something_else_is_a_sentence(stn_train, few_files, tmp
     said = stn_train("--config-dir", str(tmp_path / "conf"), f"{group}=mine")
     assert said.code == 1
     assert said.err.startswith(f"stn-train: {words}")
+
+
+@pytest.mark.parametrize("name", ["model/fcn", "recipe/for_model/fast_fcn", "data/_mnist", "train"])
+@pytest.mark.parametrize("words", [["model=fcn"], ["model=fcn", "--cfg", "job"], ["--help"]], ids=" ".join)
+def test_an_own_config_that_would_not_be_read_is_refused_by_its_name(stn_train, tmp_path, name, words):
+    own, packaged = tmp_path / f"conf/{name}.yaml", files("stn_bench.configs").joinpath(f"{name}.yaml").read_text()
+    own.parent.mkdir(parents=True)
+    own.write_text(f"{packaged}units: 3\n")
+    sentence = f"stn-train: {own} would not be read, as stn_bench has its own {name}.yaml: give it another name\n"
+    assert stn_train("--config-dir", str(tmp_path / "conf"), *words) == (1, "", sentence)
+    own.write_text(packaged)  # a copy says the same
+    assert stn_train("--config-dir", str(tmp_path / "conf"), "--help").code == 0
 
 
 def test_a_folder_of_configs_that_is_not_there_is_named(tmp_path):

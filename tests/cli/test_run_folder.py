@@ -20,7 +20,7 @@ from stn_bench.results.record import read_record, write_record
 
 COMMITTED = min((Path(__file__).parents[2] / "outputs/reference/precision").rglob("result.json"))
 CONFIG = {
-    "data": {"_target_": "d", "folder": None, "sizes": [28, 28]},
+    "data": {"_target_": "stn_bench.data.distorted.distorted_mnist", "folder": None, "sizes": [28, 28]},
     "model": {"_target_": "m"},
     "recipe": {"steps": 20, "optimiser": {"lr": 0.001, "betas": (0.9, 0.999)}},
     "seed": 1,
@@ -84,6 +84,18 @@ def test_in_a_claimed_folder_what_the_run_computes_is_as_it_was_written(folder):
     assert begun == changed(data__folder="/elsewhere", device="cpu")
     assert type(begun["recipe"]["steps"]) is int
     assert as_begun(folder.parent / "new", CONFIG) == CONFIG
+
+
+def test_another_folder_of_data_of_ones_own_is_another_run(tmp_path):
+    one, other, without = (
+        changed(data={"_target_": "mine.digits", **key}) for key in ({"folder": 1}, {"folder": 2}, {})
+    )
+    claim(tmp_path, one)
+    with pytest.raises(FolderTaken, match=r"differs in data\.folder \(there 1, now 2\)"):
+        is_finished(tmp_path, other)
+    assert len(set(map(fingerprint, (one, other, without)))) == 3
+    claim(tmp_path, without)
+    assert as_begun(tmp_path, without) == without
 
 
 def test_a_claimed_folder_holds_the_config(folder):

@@ -259,6 +259,11 @@ REFUSED = {
         "recipe.epochs=3",
     ): "recipe cannot be built: a recipe lasts so many epochs or so many steps, found recipe.epochs=3 "
     "and recipe.steps=20: give one and set the other to null",
+    (
+        "recipe.schedule._target_=torch.optim.lr_scheduler.ExponentialLR",
+        "++recipe.schedule={_partial_: true, gamma: 0.9}",
+        "~recipe.schedule.warmup",
+    ): "recipe.schedule has no factor on the learning rate for step 0 of 20 (TypeError: ",
     ("recipe.batch_size=700",): "640 training images do not fill one batch: set recipe.batch_size to at most 640",
     ("recipe.optimiser.lr=-1",): "recipe.optimiser cannot be built: Invalid learning rate: -1",
     ("data.validation=640",): "data cannot be built: validation=640 of 640 training digits: hold out 0 to 639",

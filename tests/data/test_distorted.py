@@ -77,6 +77,15 @@ def test_drawing_neither_uses_nor_moves_the_global_generator():
 
 
 @every_distortion
+def test_an_epoch_is_drawn_on_the_cpu_whatever_the_default_device(distortion):
+    expected = digits(distortion()).draw_epoch(1, 0)
+    with torch.device("meta"):
+        found = digits(distortion()).draw_epoch(1, 0)
+    assert torch.equal(found.order, expected.order)
+    assert torch.equal(found.parameters, expected.parameters)
+
+
+@every_distortion
 def test_an_epoch_is_the_same_whatever_was_drawn_before(distortion):
     straight_there, after_others = digits(distortion()), digits(distortion())
     for epoch in range(5):

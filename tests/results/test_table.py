@@ -248,12 +248,23 @@ def test_one_difference_in_many_cells_is_one_note(make_record):
     )
 
 
-def test_where_a_run_was_made_is_no_difference(spec, make_record):
-    configs = [
-        {"seed": seed, "device": device, "output": out, "data": {"folder": out}, "checkpoint": {"every_steps": seed}}
-        for seed, device, out in ((1, "cpu", "here"), (2, "cuda", "there"))
-    ]
-    assert build_table(spec, [make_record(seed=c["seed"], config=c) for c in configs]).notes == ()
+def test_where_a_run_was_made_is_no_difference_but_where_data_of_ones_own_lie_is(spec, make_record):
+    def notes(data):
+        configs = [
+            {
+                "seed": seed,
+                "device": device,
+                "output": out,
+                "data": {"_target_": data, "folder": out},
+                "checkpoint": {"every_steps": seed},
+            }
+            for seed, device, out in ((1, "cpu", "here"), (2, "cuda", "there"))
+        ]
+        return build_table(spec, [make_record(seed=config["seed"], config=config) for config in configs]).notes
+
+    assert notes("stn_bench.data.distorted.distorted_mnist") == ()
+    (note,) = notes("mine.digits")
+    assert "`data.folder` (here, there)" in note
 
 
 def test_rows_and_columns_without_a_run_can_be_left_out_with_a_word(spec, make_record):

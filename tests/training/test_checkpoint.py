@@ -9,6 +9,7 @@ import pickle
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -237,6 +238,12 @@ def test_a_save_that_fails_says_where_and_how_many_bytes_are_free_and_keeps_the_
     )
     assert names(tmp_path) == ["checkpoint-5"]
     assert checkpoints.load() == {"step": 5}
+
+
+def test_a_state_that_cannot_be_read_again_is_told_when_it_is_first_saved(checkpoints, tmp_path):
+    with pytest.raises(CheckpointError, match=r"read again \(it holds .*GLOBAL numpy\.\S+\.scalar [^.]*\): have opti"):
+        checkpoints.save(5, {"momentum": np.float64(0.9)})
+    assert names(tmp_path) == []
 
 
 def test_a_disk_that_is_really_full_keeps_the_one_before(small_disk):

@@ -90,10 +90,12 @@ def test_a_baseline_has_neither_theta_nor_statistics(make_data, make_model):
 @pytest.mark.parametrize("training", [True, False])
 def test_a_network_is_evaluated_in_evaluation_mode_and_left_as_it_was(make_data, make_model, training):
     flag = Flag()
-    model = nn.Sequential(flag, make_model(stn=False)).train(training)
+    model = nn.Sequential(flag, frozen := nn.Sequential(nn.Identity()), make_model(stn=False)).train(training)
+    frozen.eval()  # as the layers are whose statistics are to stay
+    before = [module.training for module in model.modules()]
     evaluate(model, make_data().evaluation_batches(25), TASK)
     assert flag.modes == [False, False]
-    assert all(module.training is training for module in model.modules())
+    assert [module.training for module in model.modules()] == before
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -85,6 +85,37 @@ def test_localisers_may_have_a_schedule_of_their_own(make_model, make_recipe):
     assert found == [pytest.approx(rates) for rates in expected]
 
 
+def test_no_factor_is_asked_for_beyond_the_last_step(make_model, make_recipe):
+    table = [1.0, 0.5, 0.25]
+    recipe = make_recipe(lr=0.1, schedule=lambda step, steps: table[step])
+    optimiser = recipe.make_optimiser(make_model(stn=False))
+    schedule = recipe.make_schedule(optimiser, len(table))
+    found = []
+    for _ in table:
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    assert found == pytest.approx([0.1, 0.05, 0.025])
+
+
+@pytest.mark.parametrize("name", ["schedule", "localiser_schedule"])
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        (partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=9), r"0 of 9 \(TypeError: "),
+        (lambda step: 1.0, r"0 of 9 \(TypeError: "),
+        (lambda step, steps: None, r"0 of 9 \(TypeError: "),
+        (lambda step, steps: [1.0, 0.5][step], r"8 of 9 \(IndexError: list index out of range\)"),
+    ],
+    ids=["torch's", "of one argument", "of nothing", "too short"],
+)
+def test_a_schedule_without_a_factor_for_each_step_is_refused(make_model, make_recipe, name, schedule, words):
+    recipe = make_recipe(**{name: schedule})
+    optimiser = recipe.make_optimiser(make_model())
+    with pytest.raises(RecipeError, match=rf"^recipe\.{name} has no factor on the learning rate for step {words}"):
+        recipe.make_schedule(optimiser, 9)
+
+
 def test_localisers_may_decay_otherwise(make_model, make_recipe):
     def decays(**settings):
         recipe = make_recipe(optimiser=partial(torch.optim.AdamW, weight_decay=0.3), **settings)
@@ -98,6 +129,15 @@ def test_a_decay_that_the_optimiser_does_not_have_is_refused(make_model, make_re
     recipe = make_recipe(optimiser=torch.optim.Rprop, localiser_weight_decay=0.0)
     with pytest.raises(RecipeError, match="asks for what Rprop does not have: leave it out, or choose"):
         recipe.make_optimiser(make_model())
+
+
+def test_an_optimiser_that_forgets_what_its_groups_say_is_refused(make_model, make_recipe):
+    class Forgetful(torch.optim.SGD):
+        def __init__(self, groups, lr):
+            super().__init__([parameter for group in groups for parameter in group["params"]], lr)
+
+    with pytest.raises(RecipeError, match=r"without the key 'localiser', .* have Forgetful keep the keys of the"):
+        make_recipe(optimiser=Forgetful).make_optimiser(make_model())
 
 
 def test_a_model_without_a_transformer_is_one_group(make_model, make_recipe):
