@@ -12,11 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from stn_bench.cli.attempt import Attempt
 from stn_bench.cli.build import ConfigError
 from stn_bench.cli.chosen import chosen
+from stn_bench.cli.device import describe
 from stn_bench.cli.faults import explained
 from stn_bench.cli.finished import result_words, skip
 from stn_bench.cli.outcome import record_of, write_arrays
 from stn_bench.cli.ownership import RunInProgress, check_free, owned
-from stn_bench.cli.parts import Parts, describe
+from stn_bench.cli.parts import Parts
 from stn_bench.cli.provenance import git_commit, joined, versions
 from stn_bench.cli.run_folder import as_begun, claim, fingerprint, is_claimed, release, remove_stale
 from stn_bench.cli.run_log import say_to_folder

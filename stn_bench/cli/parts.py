@@ -1,8 +1,5 @@
 """What a config describes, built and put on its device."""
 
-import logging
-import os
-import platform
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -10,9 +7,8 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from hydra_plugins.stn_local_launcher._slots import usable_cores
 from stn_bench.cli.build import ConfigError, build
-from stn_bench.cli.faults import is_out_of_memory
+from stn_bench.cli.device import choose_device, limit_threads
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.training.allocator import keep_freed_memory
 from stn_bench.training.keeper import Intervals
@@ -26,8 +22,6 @@ NEEDED = (
 """What training, evaluation and pictures take of data."""
 RECORDED = {"train_count": int, "evaluated_on": Literal["test", "validation"], "sha256": str}
 """Of what types those of them are that a run's status and record hold."""
-
-log = logging.getLogger(__name__)
 
 
 class Parts(NamedTuple):
@@ -67,12 +61,6 @@ class Parts(NamedTuple):
         return cls(device, data, model, recipe, intervals)
 
 
-def limit_threads() -> None:
-    """Have no more threads than cores: torch knows nothing of the share of them that a container may use."""
-    if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
-        torch.set_num_threads(usable_cores())
-
-
 def _checked(data: Any) -> Any:
     if lacking := [name for name in NEEDED if not hasattr(data, name)]:
         raise ConfigError(f"data are none, they are built to {type(data).__name__}: no {', '.join(lacking)} in it")
@@ -83,52 +71,3 @@ def _checked(data: Any) -> Any:
         except msgspec.ValidationError as error:
             raise ConfigError(f"data.{name}={value!r} does not fit: {error}") from error
     return data
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that `device=auto|cpu|cuda|cuda:N` means; where torch cannot compute on the GPU, auto means the CPU.
-
-    Raises ConfigError for one that is not there, or that torch cannot compute on.
-    """
-    if name == "auto":
-        fastest = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if why := _refusal(fastest):
-            log.warning("torch %s cannot compute on the GPU here (%s): the CPU is taken", torch.__version__, why)
-            return torch.device("cpu")
-        return fastest
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device={name} is not known: use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device={name}, but torch {torch.__version__} sees no GPU here: use device=cpu or auto")
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
-        raise ConfigError(f"device={name}, but GPUs here are cuda:0 to cuda:{count - 1}")
-    if why := _refusal(device):
-        raise ConfigError(
-            f"device={name}, but torch {torch.__version__} cannot compute on it ({why}): use device=cpu, or install a "
-            "torch that is built for this GPU"
-        )
-    return device
-
-
-def _refusal(device: torch.device) -> str | None:
-    """Why nothing can be computed on a device, as on a GPU that torch has no kernels for; None if it can."""
-    try:
-        torch.zeros(1, device=device).add(1).item()  # which waits for it
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        return str(error).partition("\n")[0]
-    return None
-
-
-def describe(device: torch.device) -> str:
-    """A device in words: a GPU's name, or threads, architecture and the instructions that torch found."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    kind = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''} ({kind})"

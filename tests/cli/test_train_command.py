@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stn_bench import load_run
 from stn_bench.cli.build import ConfigError, build
-from stn_bench.cli.parts import choose_device
+from stn_bench.cli.device import choose_device
 from stn_bench.data.mnist import mnist_folder
 from stn_bench.data.sources import load_mnist
 from stn_bench.models import parameter_count

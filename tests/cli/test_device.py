@@ -1,16 +1,14 @@
-"""What a run says of where it was done; what it does is in test_train_command.py."""
+"""The device of a run and its threads, as a config asks for them and as a machine has them."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 import torch
 
-from stn_bench.cli import parts, provenance
+from stn_bench.cli import device
 from stn_bench.cli.build import ConfigError
-from stn_bench.cli.parts import Parts, choose_device, describe, limit_threads
-from stn_bench.cli.provenance import git_commit
+from stn_bench.cli.device import choose_device, describe, limit_threads
+from stn_bench.cli.parts import Parts
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def test_torch_gets_no_more_threads_than_there_are_cores_but_those_asked_for(mon
     monkeypatch.delenv("OMP_NUM_THREADS")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(parts, "usable_cores", lambda: cores)
+    monkeypatch.setattr(device, "usable_cores", lambda: cores)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", set_to.append)
     limit_threads()
@@ -98,49 +96,3 @@ def test_a_cpu_is_told_by_its_threads(monkeypatch, threads, words):
 def test_a_gpu_is_told_by_its_name(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
     assert describe(torch.device("cuda:1")) == "GPU 1"
-
-
-@pytest.fixture
-def tree(tmp_path, monkeypatch):
-    """A source tree elsewhere, of which the module believes to be a part."""
-    (tmp_path / "stn_bench/cli").mkdir(parents=True)
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "stn_bench/cli/provenance.py"))
-    return tmp_path
-
-
-def test_outside_of_a_source_tree_there_is_no_commit(tree):
-    assert git_commit() is None
-
-
-def test_where_git_does_not_answer_there_is_no_commit(tree, monkeypatch):
-    (tree / ".git").mkdir()
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tree.parent))
-    assert git_commit() is None
-    monkeypatch.setenv("PATH", "")
-    assert git_commit() is None
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_commit_is_marked_where_the_package_was_changed_since(tree):
-    def git(*words):
-        identity = ("-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false")
-        return subprocess.run(["git", "-C", tree, *identity, *words], check=True, capture_output=True, text=True).stdout
-
-    (tree / "stn_bench/module.py").write_text("1")
-    for folder in ("configs", "notes"):
-        (tree / folder).mkdir()
-        (tree / folder / "file").write_text("1")
-    (tree / "pyproject.toml").touch()
-    git("init")
-    git("add", ".")
-    git("commit", "--message=all")
-    commit = git("rev-parse", "HEAD").strip()
-    assert git_commit() == commit
-    (tree / "notes/file").write_text("2")
-    assert git_commit() == commit
-    (tree / "configs/file").write_text("2")
-    assert git_commit() == f"{commit}+"
-    git("checkout", "configs")
-    assert git_commit() == commit
-    (tree / "stn_bench/added.py").touch()
-    assert git_commit() == f"{commit}+"
