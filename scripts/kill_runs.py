@@ -38,7 +38,7 @@ from save_killer import strike_in_save
 import stn_bench.cli.job  # noqa: F401  what the command imports when it starts a run: here, once for all children
 from stn_bench.cli.train import main as stn_train
 from stn_bench.data import distorted
-from stn_bench.data.idx import MNIST
+from stn_bench.data.mnist import MNIST
 from stn_bench.data.sources import load_mnist
 
 SHORT = ["recipe=smoke", "recipe.batch_size=64", "device=cpu"]

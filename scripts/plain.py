@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 
 from stn_bench.data.sources import load_mnist
-from stn_bench.models.stage import AveragePool, ConvolutionStage
+from stn_bench.models.layers import AveragePool, ConvolutionStage
 
 BATCH = 64
 WORKERS = 2

@@ -28,7 +28,7 @@ def compose_config():
 @pytest.fixture
 def few_digits():
     """MNIST of 640 and 50 noisy pictures of ten kinds: quickly loaded, quickly learned, the same each time."""
-    from stn_bench.data.idx import MNIST
+    from stn_bench.data.mnist import MNIST
 
     random = np.random.default_rng(0)
     kinds = np.kron(random.random((10, 7, 7)) > 0.5, np.ones((4, 4))) * 200

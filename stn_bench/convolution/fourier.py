@@ -98,7 +98,7 @@ class Whole:
     @staticmethod
     def cost(size: Size, part: Size) -> int:
         """Multiplications a channel."""
-        return 2 * frequencies(size) * math.prod(part)
+        return 2 * frequency_count(size) * math.prod(part)
 
 
 class Fourier(NamedTuple):
@@ -109,7 +109,7 @@ class Fourier(NamedTuple):
     inverse: Separable | Whole
 
 
-def frequencies(size: Size) -> int:
+def frequency_count(size: Size) -> int:
     """K, of images of a size (H, W)."""
     own = (2 - size[0] % 2) * (2 - size[1] % 2)  # their own conjugates
     return (math.prod(size) + own) // 2

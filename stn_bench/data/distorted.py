@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from stn_bench.data.sources import MNIST, load_mnist
+from stn_bench.data.mnist import MNIST
+from stn_bench.data.sources import load_mnist
 from stn_bench.data.streams import generator
 from stn_bench.distortions import Distortion
 

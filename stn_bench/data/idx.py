@@ -1,4 +1,4 @@
-"""IDX files of unsigned bytes, the format that MNIST is published in, and MNIST as arrays.
+"""IDX files of unsigned bytes, the format that MNIST is published in.
 
 A file is `00 00 08 n` (8: unsigned bytes; n: number of dimensions), n sizes as big-endian 32-bit integers, the bytes.
 """
@@ -6,22 +6,11 @@ A file is `00 00 08 n` (8: unsigned bytes; n: number of dimensions), n sizes as 
 import math
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = b"\x00\x00\x08"
-
-
-class MNIST(NamedTuple):
-    """The digits as published: uint8, background 0."""
-
-    train_images: NDArray[np.uint8]  # (60000, 28, 28)
-    train_labels: NDArray[np.uint8]  # (60000,)
-    test_images: NDArray[np.uint8]  # (10000, 28, 28)
-    test_labels: NDArray[np.uint8]  # (10000,)
-    sha256: str  # 16 hex digits that stand for the four files, to be kept with results
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:

@@ -1,11 +1,13 @@
-"""MNIST (LeCun et al. 1998) on disk: what its four files must be, where they are, and whether they are right."""
+"""MNIST (LeCun et al. 1998), as arrays, and on disk: what its files must be, where they are, whether they are right."""
 
 import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from stn_bench.errors import UserError
 
@@ -19,6 +21,16 @@ class Expected(NamedTuple):
 
     sha256: str
     size: int
+
+
+class MNIST(NamedTuple):
+    """The digits as published: uint8, background 0."""
+
+    train_images: NDArray[np.uint8]  # (60000, 28, 28)
+    train_labels: NDArray[np.uint8]  # (60000,)
+    test_images: NDArray[np.uint8]  # (10000, 28, 28)
+    test_labels: NDArray[np.uint8]  # (10000,)
+    sha256: str  # 16 hex digits that stand for the four files, to be kept with results
 
 
 MNIST_FILES = {

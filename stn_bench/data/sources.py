@@ -15,8 +15,8 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from stn_bench.data.download import NotServedError, SourceError, download_gz
-from stn_bench.data.idx import MNIST, read_idx
-from stn_bench.data.mnist import MISSING, MNIST_FILES, fault_of, mnist_folder, verify_mnist
+from stn_bench.data.idx import read_idx
+from stn_bench.data.mnist import MISSING, MNIST, MNIST_FILES, fault_of, mnist_folder, verify_mnist
 from stn_bench.data.packages import NPM_PACKAGE, PYPI_PACKAGE, npm_files, pypi_files
 from stn_bench.errors import UserError
 

@@ -5,7 +5,7 @@ from math import ceil
 from torch import Tensor, nn
 
 from stn_bench.models.budget import check_widths, widest
-from stn_bench.models.stage import ConvolutionStage, Layers
+from stn_bench.models.layers import ConvolutionStage, Layers
 
 BUDGET = 400_000
 """About the number of parameters that each of the paper's models has (section 4.1)."""

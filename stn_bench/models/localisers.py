@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from stn_bench.models.budget import check_widths
-from stn_bench.models.stage import AveragePool, ConvolutionStage, Layers
+from stn_bench.models.layers import AveragePool, ConvolutionStage, Layers
 
 
 def initialise(localiser: nn.Module, initialisation: str) -> None:

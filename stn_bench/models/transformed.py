@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from stn_bench.geometry import Kernel, Padding
 from stn_bench.models.budget import parameter_count
 from stn_bench.models.classifiers import BUDGET
-from stn_bench.models.stage import AveragePool
+from stn_bench.models.layers import AveragePool
 from stn_bench.spatial_transformer import SpatialTransformer
 from stn_bench.transforms import Transform
 

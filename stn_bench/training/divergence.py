@@ -31,6 +31,6 @@ def check_finite(training: Training) -> None:
     if not (math.isfinite(loss) and weights):
         found = "weights are not finite" if math.isfinite(loss) else f"the loss is {loss}"
         raise Diverged(
-            f"diverged between steps {training.told} and {training.step}: {found}; lower recipe.optimiser.lr, "
-            "set recipe.clip_norm=1, or use recipe.precision=fp32"
+            f"diverged between steps {training.steps_before_epoch} and {training.step}: {found}; lower "
+            "recipe.optimiser.lr, set recipe.clip_norm=1, or use recipe.precision=fp32"
         )

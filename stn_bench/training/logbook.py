@@ -14,7 +14,7 @@ from stn_bench.figures import warp_figure
 from stn_bench.stderr import say
 from stn_bench.training import events
 from stn_bench.training.evaluation import Warped
-from stn_bench.training.metrics import METRICS, Metrics
+from stn_bench.training.json_lines import METRICS, JsonLines
 
 PICTURED = 8
 """How many images of a batch are drawn."""
@@ -42,7 +42,7 @@ class Logbook:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         events.cut(folder, {} if position is None else position["events"])
-        self.metrics = Metrics(folder / METRICS, None if position is None else position["metrics"])
+        self.metrics = JsonLines(folder / METRICS, None if position is None else position["metrics"])
         # the files are cut; a TensorBoard that has read them before is told by purge_step
         self.writer = SummaryWriter(str(folder), purge_step=None if position is None else done + 1)
         self.bar = tqdm(total=steps, initial=done, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)

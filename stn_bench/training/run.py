@@ -10,10 +10,10 @@ from torch import nn
 from stn_bench.data.distorted import DistortedDigits
 from stn_bench.geometry import measure
 from stn_bench.tasks import Classification
+from stn_bench.training.capturable import can_be_captured
 from stn_bench.training.captured import CapturedSteps
 from stn_bench.training.divergence import check_finite, watched
 from stn_bench.training.evaluation import Evaluation, Warped, evaluate, look
-from stn_bench.training.groups import can_be_captured
 from stn_bench.training.keeper import Keeper
 from stn_bench.training.logbook import Logbook
 from stn_bench.training.recipe import Recipe
@@ -79,27 +79,27 @@ def run(
         numbers = {"train/loss": loss, "train/error": error, "train/learning_rate": training.last_learning_rate}
         if data.evaluated_on == "validation":
             held_out = data.evaluation_batches(together)
-            numbers["validation/error"] = evaluate(training.best_known, held_out, task, recipe.precision).error
+            numbers["validation/error"] = evaluate(training.evaluated_model, held_out, task, recipe.precision).error
         done = training.step
         logbook.scalars(done, numbers)
         speed = done * recipe.batch_size / training.stopwatch.seconds
         logbook.line(_words(training.epoch, epochs, numbers, speed))
         pictured = training.epoch == epochs - 1 or training.epoch % math.ceil(epochs / PICTURES) == 0
-        for name, warped in look(training.best_known, sample, recipe.precision).items():
+        for name, warped in look(training.evaluated_model, sample, recipe.precision).items():
             logbook.warped(done, name, warped, measure.summary(warped.points))
             if pictured:
                 logbook.picture(done, name, warped)
-        training.turn_page()
+        training.next_epoch()
         keeper.report(done, error)
     keeper.save(training, logbook)
     evaluated = keeper.leavable(data.evaluation_batches(together))
-    evaluation = evaluate(training.best_known, evaluated, task, recipe.precision)
+    evaluation = evaluate(training.evaluated_model, evaluated, task, recipe.precision)
     if data.evaluated_on == "test":  # held-out digits are told, epoch by epoch
         logbook.scalars(training.step, {"test/error": evaluation.error})
     return Outcome(
-        training.best_known,
+        training.evaluated_model,
         evaluation,
-        look(training.best_known, data.examples(), recipe.precision),
+        look(training.evaluated_model, data.examples(), recipe.precision),
         training.step,
         training.step / training.per_epoch,
         training.step * recipe.batch_size,

@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from stn_bench.training.capturable import settle
 from stn_bench.training.checkpoint import CheckpointError
-from stn_bench.training.groups import settle
 from stn_bench.training.recipe import Recipe
 from stn_bench.training.steps import Step
 
@@ -91,11 +91,11 @@ class Training:
     @property
     def step(self) -> int:
         """How many steps are done."""
-        return min(self.told + len(self.seen), self.steps)
+        return min(self.steps_before_epoch + len(self.seen), self.steps)
 
     @property
-    def told(self) -> int:
-        """How many of them are in epochs that are told."""
+    def steps_before_epoch(self) -> int:
+        """How many of them are in epochs that ended."""
         return min(self.epoch * self.per_epoch, self.steps)
 
     @property
@@ -104,7 +104,7 @@ class Training:
         return float(self.schedule.base_lrs[0] * self.schedule.lr_lambdas[0](max(self.step - 1, 0)))
 
     @property
-    def best_known(self) -> nn.Module:
+    def evaluated_model(self) -> nn.Module:
         """The network to evaluate: with averaged weights where the recipe averages."""
         return self.model if self.averaged is None else self.averaged.module
 
@@ -121,8 +121,8 @@ class Training:
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
 
-    def turn_page(self) -> None:
-        """Begin the next epoch: this one is told."""
+    def next_epoch(self) -> None:
+        """Begin the next epoch."""
         self.epoch += 1
         self.seen = []
 

@@ -4,7 +4,8 @@ import torch
 
 from stn_bench.data import distorted
 from stn_bench.data.distorted import DistortedDigits, distorted_mnist
-from stn_bench.data.sources import MNIST, load_mnist
+from stn_bench.data.mnist import MNIST
+from stn_bench.data.sources import load_mnist
 from stn_bench.data.streams import generator
 from stn_bench.distortions import Elastic, Projective, Rotation, RotationScaleTranslation, Undistorted
 

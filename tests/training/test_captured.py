@@ -8,8 +8,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stn_bench.tasks import Classification
 from stn_bench.training import WarmupCosine
+from stn_bench.training.capturable import can_be_captured, settle
 from stn_bench.training.captured import CapturedSteps
-from stn_bench.training.groups import can_be_captured, settle
 from stn_bench.training.muon import muon
 from stn_bench.training.state import Training
 from stn_bench.training.steps import train_steps
@@ -54,7 +54,7 @@ def test_steps_that_read_all_that_changes_on_the_device_are_the_plain_ones(begin
         after_step=training.average,
     )
     expected = torch.stack([step.loss for step in plain])
-    averaged = training.best_known.state_dict()
+    averaged = training.evaluated_model.state_dict()
     rates = [group["lr"] for group in training.optimiser.param_groups]
 
     training, recipe, data = begin(optimiser)
@@ -67,8 +67,8 @@ def test_steps_that_read_all_that_changes_on_the_device_are_the_plain_ones(begin
         told = steps.epoch(*data.training_epoch(1, epoch), 0, STEPS - len(found))
         found += [step.loss.clone() for step in told]
     torch.testing.assert_close(torch.stack(found), expected, rtol=0, atol=rounding)
-    torch.testing.assert_close(training.best_known.state_dict(), averaged, rtol=0, atol=10 * rounding)
-    last, mean = (network.state_dict()["classifier.1.weight"] for network in (training.model, training.best_known))
+    torch.testing.assert_close(training.evaluated_model.state_dict(), averaged, rtol=0, atol=10 * rounding)
+    last, mean = (network.state_dict()["classifier.1.weight"] for network in (training.model, training.evaluated_model))
     assert not torch.equal(last, mean)
     assert training.schedule.last_epoch == STEPS
     assert [float(group["lr"]) for group in training.optimiser.param_groups] == pytest.approx(rates)

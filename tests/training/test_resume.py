@@ -17,9 +17,9 @@ from stn_bench.training import run as training_run
 from stn_bench.training.checkpoint import CheckpointError, Checkpoints
 from stn_bench.training.divergence import Diverged
 from stn_bench.training.interruption import Interruption
+from stn_bench.training.json_lines import METRICS
 from stn_bench.training.keeper import IntervalError, Intervals, Keeper
 from stn_bench.training.logbook import Logbook
-from stn_bench.training.metrics import METRICS
 from stn_bench.training.muon import muon
 from stn_bench.training.recipe import StepDecay, WarmupCosine
 from stn_bench.training.run import run

@@ -16,7 +16,7 @@ from stn_bench.convolution import (
     convolve_relu,
     convolve_relu_pool,
     fourier,
-    frequencies,
+    frequency_domain,
     max_pool,
     patches,
 )
@@ -78,7 +78,7 @@ def taken(shape, dtype):
     _, channels, height, width, filters, kernel = shape
     if (height, width) == (kernel, kernel):
         return "matrix"
-    return "frequencies" if frequencies.pay((height, width), kernel, filters, channels, dtype) else "library"
+    return "frequencies" if frequency_domain.pays_off((height, width), kernel, filters, channels, dtype) else "library"
 
 
 @EACH_WAY
@@ -90,7 +90,7 @@ def test_every_way_of_convolving_is_tested(way, shape, monkeypatch):
         monkeypatch.setattr(module, name, lambda *arguments: called.append(word) or original(*arguments))
 
     watch(patches, "convolve_relu_pool", "patches")
-    watch(frequencies, "convolve", "frequencies")
+    watch(frequency_domain, "convolve", "frequencies")
     watch(functional, "conv2d", "library")
     ours(way)(*tensors(shape))
     assert (called or ["matrix"]) == [way.split(",")[0]]
@@ -218,7 +218,7 @@ def test_transforms_are_the_fast_fourier_transform_and_its_inverse(kind, size):
     found = torch.view_as_complex(spectrum.view(-1, 2, 3).mT.contiguous())
     away = (found[:, None] - expected).abs().amax(-1)
     assert away.amin(1).max() < 1e-12  # each is a frequency of the image, and
-    assert len(away.argmin(1).unique()) == len(found) == fourier.frequencies(size)
+    assert len(away.argmin(1).unique()) == len(found) == fourier.frequency_count(size)
     part = ((size[0] + 1) // 2, size[1] // 2 + 1)
     corner = images[: part[0], : part[1]].flatten(0, 1)
     torch.testing.assert_close(kind(size, part, torch.float64, inverse=True).transposed(spectrum), corner)

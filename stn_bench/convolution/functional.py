@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stn_bench.convolution import frequencies, patches, pooling
+from stn_bench.convolution import frequency_domain, patches, pooling
 
 
 def convolve(images: Tensor, weight: Tensor) -> Tensor:
@@ -27,8 +27,8 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
         if images.shape[-2:] == weight.shape[-2:]:
             matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (F, H W C)
             return _from_pixel_major((matrix @ _pixel_major(images).flatten(0, 2))[None, None])
-        if frequencies.pay((images.shape[-2], images.shape[-1]), size, filters, channels, images.dtype):
-            return _from_pixel_major(frequencies.convolve(_pixel_major(images), weight))
+        if frequency_domain.pays_off((images.shape[-2], images.shape[-1]), size, filters, channels, images.dtype):
+            return _from_pixel_major(frequency_domain.convolve(_pixel_major(images), weight))
         return functional.conv2d(images, weight)
 
 

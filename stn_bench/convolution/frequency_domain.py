@@ -11,20 +11,20 @@ import math
 import torch
 from torch import Tensor
 
-from stn_bench.convolution.fourier import ahead, back, fourier, frequencies, kind
+from stn_bench.convolution.fourier import ahead, back, fourier, frequency_count, kind
 
 WORTH = 0.8
 """How many times fewer multiplications must be left: not one, as no layout has to be changed for the library."""
 
 
-def pay(size: tuple[int, int], kernel: int, filters: int, channels: int, dtype: torch.dtype) -> bool:
+def pays_off(size: tuple[int, int], kernel: int, filters: int, channels: int, dtype: torch.dtype) -> bool:
     """Whether images of `size` (H, W) are convolved with k x k kernels faster, and safely, in the frequency domain."""
     if dtype == torch.float16:
         return False  # the sum of all pixels, which is a frequency, may be too large a number
     cost = kind(dtype).cost
     result = (size[0] - kernel + 1, size[1] - kernel + 1)
     direct = math.prod(result) * kernel**2 * filters * channels
-    products = 4 * frequencies(size) * filters * channels
+    products = 4 * frequency_count(size) * filters * channels
     return direct > WORTH * (products + cost(size, size) * channels + cost(size, result) * filters)
 
 

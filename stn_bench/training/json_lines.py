@@ -10,7 +10,7 @@ from typing import Any
 METRICS = "metrics.jsonl"
 
 
-class Metrics:
+class JsonLines:
     """Appends numbers by step; what comes for the last step again joins its line.
 
     Args:
