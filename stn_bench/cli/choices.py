@@ -13,7 +13,7 @@ from stn_bench.errors import UserError
 
 GROUPS = {
     "model": "the network",
-    "transform": "the warps that a spatial transformer can predict; only *_stn models take one",
+    "transform": "the kind of warp that a spatial transformer predicts; for *_stn models only",
     "data": "the data set",
     "recipe": "how the network is trained",
     "recipe/optimiser": "another optimiser than the recipe's",

@@ -1,4 +1,4 @@
-"""Rotation (R) and rotation, scale and translation (RTS) of digits (Jaderberg et al. 2015, section 4.1, A.4)."""
+"""Rotation (R) and rotation, scale, translation (RTS) of digits (Jaderberg et al. 2015; A.4 by re-implementations)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Projective distortion (P) of digits (Jaderberg et al. 2015, section 4.1, A.4)."""
+"""Projective distortion (P) of digits (Jaderberg et al. 2015, section 4.1; A.4 by re-implementations)."""
 
 import torch
 from torch import Generator, Tensor

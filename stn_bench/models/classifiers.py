@@ -1,4 +1,4 @@
-"""The baselines: a fully connected and a convolutional classifier (Jaderberg et al. 2015, section 4.1, A.4)."""
+"""The baselines, FCN and CNN (Jaderberg et al. 2015, section 4.1; A.4 by re-implementations)."""
 
 from math import ceil
 

@@ -1,4 +1,4 @@
-"""Localisation networks: image -> features from which a transformer regresses theta (Jaderberg et al. 2015, A.4)."""
+"""Localisation networks: image -> features for theta (Jaderberg et al. 2015; A.4 by re-implementations)."""
 
 from collections.abc import Sequence
 

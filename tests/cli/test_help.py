@@ -33,7 +33,7 @@ def test_the_page_lists_the_choices_of_ones_own_configs_too(stn_train, tmp_path)
 
 
 def test_the_page_says_what_is_chosen_without_words(compose_config):
-    words = re.search(r"^Without words: (.*)\.$", page(), re.MULTILINE)[1].split()
+    words = re.search(r"^Without arguments: (.*)\.$", page(), re.MULTILINE)[1].split()
     assert [word.split("=")[0] for word in words] == ["model", "transform", "data", "recipe", "seed"]
     assert compose_config(*words) == compose_config()
 
