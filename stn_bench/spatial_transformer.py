@@ -84,8 +84,9 @@ class SpatialTransformer(nn.Module):
 
     def reset_to_identity(self) -> None:
         """Make the regression layer predict the identity for every input."""
-        self.regression.identity_of = (self.transform,)  # which may have been exchanged
-        self.regression.reset_parameters()
+        nn.init.zeros_(self.regression.weight)
+        with torch.no_grad():
+            self.regression.bias.copy_(self.transform.identity())
 
     def theta(self, images: Tensor) -> Tensor:
         """The parameters (B, P) predicted for images (B, C, H, W).

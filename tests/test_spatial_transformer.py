@@ -454,6 +454,16 @@ def test_an_exchanged_transform_is_the_one_that_warps():
     torch.testing.assert_close(transformer.points_of(theta, SIZE), expected, rtol=0, atol=0)
 
 
+def test_with_another_transform_and_a_plain_layer_for_it_a_reset_gives_the_identity():
+    transformer, before = awake(flat(Affine())), images()
+    transformer.transform, transformer.regression = (
+        ThinPlateSpline(4, 4),
+        nn.Linear(transformer.regression.in_features, 32),
+    )
+    transformer.reset_to_identity()
+    torch.testing.assert_close(transformer(before), flat(ThinPlateSpline(4, 4))(before))
+
+
 @every_transform
 def test_a_pass_of_fake_tensors_has_the_shape_and_leaves_nothing_behind(kind):
     transformer = flat(kind())

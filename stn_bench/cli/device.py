@@ -8,7 +8,6 @@ import torch
 
 from hydra_plugins.stn_local_launcher._slots import usable_cores
 from stn_bench.cli.build import ConfigError
-from stn_bench.cli.faults import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +42,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def _refusal(device: torch.device) -> str | None:
-    """Why nothing can be computed on a device, as on a GPU that torch has no kernels for; None if it can."""
+    """Why torch cannot compute on a device, if it has no kernels for this GPU; None if it can."""
     try:
         torch.zeros(1, device=device).add(1).item()  # which waits for it
     except RuntimeError as error:
-        if is_out_of_memory(error):
+        if "no kernel image" not in str(error):  # full, busy or broken: nothing that another torch would mend
             raise
         return str(error).partition("\n")[0]
     return None

@@ -21,7 +21,7 @@ OUT_OF_MEMORY = (
 
 
 class MachineFault(UserError):
-    """A full disk, a folder that cannot be written to, or memory that is not there."""
+    """A full disk, a folder that cannot be written to or locked, or memory that is not there."""
 
 
 def of_system(error: OSError, folder: Path | str | None = None) -> str | None:

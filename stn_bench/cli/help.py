@@ -25,8 +25,9 @@ Examples
   stn-train model=cnn --cfg job                      print the config, do not run
   stn-train --config-dir conf model=mine 'trusted=[mine]'   conf/model/mine.yaml, and classes of a package of yours
   stn-table                                          ours beside the paper's, from whatever runs exist
+
 Root keys, and what runs a sweep
-seed=1                of the weights, the order of the digits and their distortions
+  seed=1                of the weights, the order of the digits and their distortions
   device=auto           auto, cpu, cuda, cuda:N
   tag=null              a word that keeps a variant of a run beside the run
   output=outputs/runs   folder of the run folders DATA/MODEL-TRANSFORM/RECIPE/seedN[-TAG]

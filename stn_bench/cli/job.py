@@ -90,15 +90,16 @@ def _run(cfg: DictConfig, config: dict[str, Any], folder: Path, parts: Parts, at
     attempt.expect(done, steps)
     with Interruption() as interruption:
         keeper = Keeper(checkpoints, intervals, interruption, attempt.progress, about)
-        with Logbook(folder, steps, done, saved and saved["logbook"]) as logbook:
-            try:
+        try:
+            with Logbook(folder, steps, done, saved and saved["logbook"]) as logbook:
                 outcome = run(model, data, recipe, cfg.seed, logbook, keeper, saved and saved["training"])
-            except Exception as error:
+        except Exception as error:
+            with suppress(OSError):  # of a broken disk, say: the error is what counts
                 if isinstance(error, FloatingPointError):
                     checkpoints.remove()
                 if not checkpoints.paths():
                     release(folder)  # so that another config, which may be the remedy, can have it
-                raise
+            raise
         write_arrays(folder, outcome)
         record = record_of(outcome, data, config, chosen(cfg), about)
         write_record(folder, record)  # last: its presence says that the run is done

@@ -53,8 +53,10 @@ def read_config(path: Path) -> Any:
 def fingerprint(config: Mapping[str, Any]) -> str:
     """What two configs share that make the same run: a SHA-256, in hex, over the keys that matter."""
     relevant = _relevant(config)
-    if relevant.get("data", {}).get("undone") is False:
-        del relevant["data"]["undone"]  # as checkpoints have it that are from before there was the key
+    data = relevant.get("data", {})
+    data.pop("folder", None)  # which is compared where the folder's config is
+    if data.get("undone") is False:
+        del data["undone"]  # as checkpoints have it that are from before there was the key
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 

@@ -45,7 +45,9 @@ def main() -> None:
         sys.argv[1:] = options_last(sys.argv[1:])
         decorated()
     except KeyboardInterrupt:
-        print("stn-train: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        from stn_bench.stderr import say
+
+        say("stn-train: interrupted; the same command goes on from the last checkpoint")
         sys.exit(130)  # as a shell says of a command ended by Ctrl-C
     except Exception as error:
         sentence = explain(error, sys.argv[1:])
@@ -78,10 +80,11 @@ def _job(cfg: "DictConfig") -> str:
 
 def _train(cfg: "DictConfig") -> str:
     from stn_bench.cli.job import train  # and with it torch, which takes seconds
+    from stn_bench.stderr import say
     from stn_bench.training.interruption import Interrupted
 
     try:
         return train(cfg)
     except Interrupted as end:
-        print(f"stn-train: {end.name}; the same command goes on from the last checkpoint", file=sys.stderr)
+        say(f"stn-train: {end.name}; the same command goes on from the last checkpoint")
         raise

@@ -171,8 +171,9 @@ def _decode(path: Path, fingerprint: str) -> dict[str, Any]:
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        why = str(error).rpartition("WeightsUnpickler error: ")[2]  # in the midst of advice that serves nobody here
-        raise ValueError(f"it holds no plain state: {why.splitlines()[0].split('. ')[0]}") from error
+        why = str(error).rpartition("WeightsUnpickler error: ")[2].strip()  # amid advice that serves nobody here
+        reason = (why or type(error).__name__).splitlines()[0].split(". ")[0]
+        raise ValueError(f"it holds no plain state: {reason}") from error
     if not isinstance(state, dict):
         raise ValueError(f"it holds {type(state).__name__}, not a state")
     return state

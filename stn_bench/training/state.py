@@ -54,7 +54,7 @@ class Stopwatch:
 
 @dataclass
 class Training:
-    """A network with what trains it, and the place in the epochs: `epoch` are told, of the next one `seen` are done.
+    """A network with what trains it, and the place in the epochs: `epoch` ended, of the next one `seen` are done.
 
     Data are not part of it: they are drawn from seed and epoch alone (`stn_bench.data.streams`).
     """
@@ -164,4 +164,5 @@ class Training:
         self.stopwatch.set(state["seconds"])
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_cuda"]:
-            torch.cuda.set_rng_state(state["random_cuda"][0], self.device)
+            states = state["random_cuda"]  # of older checkpoints: one of each GPU
+            torch.cuda.set_rng_state(states[min(self.device.index or 0, len(states) - 1)], self.device)

@@ -28,7 +28,10 @@ class Transform(nn.Module, ABC):
 
     @abstractmethod
     def basis(self, points: Tensor) -> Tensor:
-        """The functions of the points (H, W, 2) or (B, H, W, 2) that warps combine: (..., M). Constant in theta."""
+        """The functions of the points (H, W, 2) or (B, H, W, 2) that warps combine: (..., M). Constant in theta.
+
+        A transformer keeps them for each output size, unless the transform has parameters or buffers of its own.
+        """
 
     @abstractmethod
     def coefficients(self, theta: Tensor) -> Tensor:

@@ -46,9 +46,14 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_not_taken(gpus, caplog):
             choose_device(name)
 
 
-def test_a_gpu_whose_memory_is_used_up_is_no_reason_for_the_cpu(gpus):
-    gpus(1, torch.OutOfMemoryError("CUDA out of memory."))
-    with pytest.raises(torch.OutOfMemoryError):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: all CUDA-capable devices are busy")],
+    ids=["full", "busy"],
+)
+def test_a_gpu_that_is_full_or_busy_is_no_reason_for_the_cpu(gpus, error):
+    gpus(1, error)
+    with pytest.raises(type(error)):
         choose_device("auto")
 
 
