@@ -16,13 +16,12 @@ def strike_in_save(number: int, names: Path) -> None:
 
     def strike(name: str) -> None:
         nonlocal calls
-        if saves == 3:
-            calls += 1
-            if number == 0:
-                with open(names, "a") as file:
-                    file.write(f"{name}\n")
-            elif calls == number:
-                os.kill(os.getpid(), signal.SIGKILL)
+        calls += 1
+        if number == 0:
+            with open(names, "a") as file:
+                file.write(f"{name}\n")
+        elif calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def watch(*arguments: Any, **settings: Any) -> Any:
@@ -55,6 +54,8 @@ def strike_in_save(number: int, names: Path) -> None:
     def counted_save(*arguments: Any) -> Path:
         nonlocal saves
         saves += 1
+        if saves != 3:
+            return save(*arguments)
         files.os = WatchedOs()  # type: ignore[assignment]
         Path.open = lambda path, *mode: (strike("before open"), WatchedFile(path_open(path, *mode)))[1]  # type: ignore[assignment, method-assign, misc]
         Path.unlink, unlink = watched("unlink", Path.unlink), Path.unlink  # type: ignore[method-assign]
