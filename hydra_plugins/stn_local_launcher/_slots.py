@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def slots(device: str, jobs: int | None, per_gpu: int, count: int) -> list[Slot]
             raise SlotError(f"hydra.launcher.{name}={value}: give 1 or more")
     cores = usable_cores()
     places: list[Slot]
-    if device in ("auto", "cuda") and (gpus := visible_gpus()):
+    if device in ("auto", "cuda") and torch_knows_gpus() and (gpus := visible_gpus()):
         places = [{"CUDA_VISIBLE_DEVICES": gpu} for _ in range(per_gpu) for gpu in gpus]
     elif device.startswith("cuda"):  # one GPU by its number, which must go on meaning that one
         places = [{}] * per_gpu
@@ -57,6 +59,15 @@ def _quota(*files: str) -> int:
     except (OSError, ValueError):  # no such files, or "max": no limit
         return sys.maxsize
     return -(-allowed // period) if allowed > 0 else sys.maxsize  # -1: no limit
+
+
+def torch_knows_gpus() -> bool:
+    """Whether the torch that is installed was built for GPUs; it says so in a file, and takes seconds to import."""
+    with suppress(OSError):
+        if (torch := find_spec("torch")) and torch.origin:
+            said = Path(torch.origin).with_name("version.py").read_text(encoding="utf-8")
+            return re.search(r"^(cuda|hip)\b.*= *['\"]", said, re.MULTILINE) is not None
+    return True
 
 
 def visible_gpus() -> list[str]:

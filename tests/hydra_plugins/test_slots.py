@@ -3,11 +3,20 @@
 import os
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 
 import pytest
 
 from hydra_plugins.stn_local_launcher import _slots as module
-from hydra_plugins.stn_local_launcher._slots import QUOTAS, SlotError, _quota, slots, usable_cores, visible_gpus
+from hydra_plugins.stn_local_launcher._slots import (
+    QUOTAS,
+    SlotError,
+    _quota,
+    slots,
+    torch_knows_gpus,
+    usable_cores,
+    visible_gpus,
+)
 
 
 @pytest.fixture
@@ -19,8 +28,32 @@ def machine(monkeypatch):
     def make(cores, gpus=()):
         monkeypatch.setattr(module, "usable_cores", lambda: cores)
         monkeypatch.setattr(module, "visible_gpus", lambda: list(gpus))
+        monkeypatch.setattr(module, "torch_knows_gpus", lambda: True)
 
     return make
+
+
+def test_a_torch_without_gpus_is_given_the_cores(machine, monkeypatch):
+    machine(4, ["0"])
+    monkeypatch.setattr(module, "torch_knows_gpus", lambda: False)
+    assert slots("auto", None, 1, 4) == [{"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}] * 4
+
+
+def test_whether_torch_was_built_for_gpus_is_read_without_it():
+    program = "from hydra_plugins.stn_local_launcher._slots import torch_knows_gpus\nimport sys\n"
+    program += "found = torch_knows_gpus()\nassert 'torch' not in sys.modules\nimport torch\n"
+    program += "print(found == bool(torch.version.cuda or torch.version.hip))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "True\n"
+
+
+@pytest.mark.parametrize(("words", "known"), [("cuda: Optional[str] = '13.0'", True), ('hip = "6"', True), ("", False)])
+def test_what_torch_says_of_its_build_is_understood(tmp_path, monkeypatch, words, known):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("")
+    (tmp_path / "torch/version.py").write_text(f"cuda: Optional[str] = None\nhip: Optional[str] = None\n{words}\n")
+    found = PathFinder.find_spec("torch", [str(tmp_path)])
+    monkeypatch.setattr(module, "find_spec", lambda name: found)
+    assert torch_knows_gpus() == known
 
 
 @pytest.mark.parametrize(
