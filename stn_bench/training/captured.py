@@ -65,10 +65,9 @@ class CapturedSteps:
             self._images, self._labels = images, labels
         schedule = self._training.schedule
         begun = schedule.last_epoch - first
-        steps = (min(begun + step, self._training.steps) for step in range(len(self._rates)))
         rates = [
             [base * factor(step) for base, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
-            for step in steps
+            for step in range(begun, begun + len(self._rates))
         ]
         self._rates.copy_(torch.tensor(rates))
         self._done.fill_(first)
