@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--sets", default="r,rts,p,e", metavar="NAMES", help="data sets, default: %(default)s")
     preview.add_argument("--count", default=12, type=int, metavar="N", help="digits of each, default: %(default)s")
     preview.add_argument("--seed", default=1, type=int, metavar="N", help="of the distortions, default: %(default)s")
+    preview.add_argument("--config-dir", metavar="FOLDER", help="of configs of your own, as for stn-train")
+    preview.add_argument("words", nargs="*", metavar="KEY=VALUE", help="a key of these data sets, as for stn-train")
     preview.set_defaults(run=_preview)
     return parser
 
@@ -79,7 +81,8 @@ def _path(_options: argparse.Namespace) -> int:
 def _preview(options: argparse.Namespace) -> int:
     from stn_bench.cli.preview import distortion_sheet  # brings torch, for which the other commands need not wait
 
-    distortion_sheet(options.output, options.sets.split(","), options.count, options.seed)
+    names = options.sets.split(",")
+    distortion_sheet(options.output, names, options.count, options.seed, options.words, options.config_dir)
     print(options.output)
     return 0
 

@@ -44,7 +44,7 @@ class Parts(NamedTuple):
             torch.cuda.set_device(device)  # streams and graphs are of the current one
         intervals = Intervals(cfg.checkpoint.every_minutes, cfg.checkpoint.every_steps)
         torch.manual_seed(cfg.seed)
-        data = _checked(build(cfg.data, "data", cfg.trusted)).to(device)
+        data = build_data(cfg).to(device)
         if data is None:
             raise ConfigError("data.to returns nothing: have it return the data, moved to the device")
         model = build(cfg.model, "model", cfg.trusted, image_shape=data.image_shape, classes=data.classes)
@@ -61,7 +61,9 @@ class Parts(NamedTuple):
         return cls(device, data, model, recipe, intervals)
 
 
-def _checked(data: Any) -> Any:
+def build_data(cfg: DictConfig) -> Any:
+    """The data that a config describes, on the CPU. Raises UserError for what cannot be built, or are none."""
+    data = build(cfg.data, "data", cfg.trusted)
     if lacking := [name for name in NEEDED if not hasattr(data, name)]:
         raise ConfigError(f"data are none, they are built to {type(data).__name__}: no {', '.join(lacking)} in it")
     for name, kind in RECORDED.items():

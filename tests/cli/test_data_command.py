@@ -107,17 +107,24 @@ def test_a_folder_that_cannot_be_made_is_one_line_on_stderr(folder, capsys):
 
 def test_preview_draws_the_named_sets_and_prints_the_file(figures, capsys):
     assert main(["preview", "--output", "sheet.png", "--sets", "r,p", "--count", "3", "--seed", "7"]) == 0
-    assert figures == [("sheet.png", ["r", "p"], 3, 7)]
+    assert figures == [("sheet.png", ["r", "p"], 3, 7, [], None)]
     assert capsys.readouterr().out == "sheet.png\n"
 
 
 def test_preview_has_defaults(figures):
     assert main(["preview"]) == 0
-    assert figures == [("preview.png", ["r", "rts", "p", "e"], 12, 1)]
+    assert figures == [("preview.png", ["r", "rts", "p", "e"], 12, 1, [], None)]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_preview_takes_the_words_of_stn_train_and_a_folder_of_configs(figures, before):
+    words, options = ["trusted=[mine]", "data.distortion.shear=1"], ["--config-dir", "conf", "--sets", "shear"]
+    assert main(["preview", *(words + options if before else options + words)]) == 0
+    assert figures == [("preview.png", ["shear"], 12, 1, words, "conf")]
 
 
 def test_a_set_that_does_not_exist_is_one_line_on_stderr(figures, monkeypatch, capsys):
-    def refuse(path, names, count, seed):
+    def refuse(path, names, *_):
         raise ValueError(f"no data set is called {names[0]}")
 
     monkeypatch.setattr(sys.modules["stn_bench.cli.preview"], "distortion_sheet", refuse)
