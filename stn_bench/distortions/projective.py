@@ -20,7 +20,7 @@ class Projective(Distortion):
 
     def __init__(
         self,
-        corner_std_pixels: float = 3.1,
+        corner_std_pixels: float = 3.5,
         min_scale: float = 0.75,
         max_scale: float = 1.0,
         input_size: tuple[int, int] = (28, 28),
