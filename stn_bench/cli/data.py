@@ -12,7 +12,7 @@ from stn_bench.data import mnist, sources
 @ends_with_its_reader
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `stn-data`; returns the exit code: 0, or 1 where files are not right or something could not be done."""
-    options = _parser().parse_args(argv)
+    options = _options(_parser(), argv)
     logging.basicConfig(format="stn-data: %(message)s")
     logging.getLogger("stn_bench").setLevel(logging.INFO)
     try:
@@ -22,6 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"stn-data: {error}", file=sys.stderr)
         return 1
+
+
+def _options(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    options, rest = parser.parse_known_args(argv)  # which leaves words that stand apart from the first ones
+    if rest and ("words" not in options or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.words += rest
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -116,10 +116,10 @@ def test_preview_has_defaults(figures):
     assert figures == [("preview.png", ["r", "rts", "p", "e"], 12, 1, [], None)]
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_preview_takes_the_words_of_stn_train_and_a_folder_of_configs(figures, before):
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_preview_takes_the_words_of_stn_train_anywhere_and_a_folder_of_configs(figures, before):
     words, options = ["trusted=[mine]", "data.distortion.shear=1"], ["--config-dir", "conf", "--sets", "shear"]
-    assert main(["preview", *(words + options if before else options + words)]) == 0
+    assert main(["preview", *words[:before], *options, *words[before:]]) == 0
     assert figures == [("preview.png", ["shear"], 12, 1, words, "conf")]
 
 
@@ -132,7 +132,10 @@ def test_a_set_that_does_not_exist_is_one_line_on_stderr(figures, monkeypatch, c
     assert capsys.readouterr().err == "stn-data: no data set is called rst\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["fetsh"], ["preview", "--count", "many"]])
+MISSPELT = [[], ["fetsh"], ["path", "r"], ["preview", "--count", "many"], ["preview", "a=1", "--seed", "1", "--cuont"]]
+
+
+@pytest.mark.parametrize("arguments", MISSPELT)
 def test_a_misspelt_command_line_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
