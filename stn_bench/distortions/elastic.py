@@ -16,7 +16,7 @@ class Elastic(Distortion):
 
     def __init__(
         self,
-        control_std_pixels: float = 1.3,
+        control_std_pixels: float = 1.5,
         rows: int = 4,
         columns: int = 4,
         min_scale: float = 0.75,
@@ -46,8 +46,8 @@ class Elastic(Distortion):
         """Where points of the image come to lie: (B, H, W, 2); searched for, since a spline has no closed inverse.
 
         In 2,000 draws of 1.5 pixels, 99.99 % of the image's pixels are found to within 0.01 pixel, all of them in the
-        97 % of draws that fold over nowhere (of 1.3 pixels in 99 %). Where one folds, the canvas looks at some pixels
-        of the image in several places, of which one is found, or none. Gradients are as `thin_plate.invert` says.
+        97 % of draws that fold over nowhere. Where one folds, the canvas looks at some pixels of the image in several
+        places, of which one is found, or none. Gradients are as `thin_plate.invert` says.
         """
         return thin_plate.invert(*self._controls(parameters), points)
 

@@ -70,7 +70,7 @@ def test_rts_keeps_the_scaled_image_inside_the_canvas(input_size, output_size):
 
 @pytest.mark.parametrize(
     ("distortion", "std"),
-    [(Projective(), 3.5), (Projective(5.0), 5.0), (Elastic(), 1.3), (Elastic(2.5), 2.5)],
+    [(Projective(), 3.5), (Projective(5.0), 5.0), (Elastic(), 1.5), (Elastic(2.5), 2.5)],
     ids=["P", "P 5 px", "E", "E 2.5 px"],
 )
 def test_p_and_e_scale_uniformly_and_move_normally(distortion, std):
