@@ -13,6 +13,7 @@ from stn_bench.errors import UserError
 
 Slot = dict[str, str]
 
+DEVICES = Path("/dev")
 CGROUPS = Path("/sys/fs/cgroup")
 QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 """The files in which version 2 and version 1 of control groups keep a container's time and the period that it is of."""
@@ -71,13 +72,18 @@ def torch_knows_gpus() -> bool:
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES may be set to, one by one. Asks the driver, since asking CUDA would take torch."""
+    """What CUDA_VISIBLE_DEVICES may be set to, one by one. Asks the driver, since asking CUDA would take torch.
+
+    Containers may have GPUs without the driver's program: there the device files are counted.
+    """
     if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         names = [name.strip() for name in given.split(",")]
         return list(takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, names))  # as CUDA reads it
     try:
         said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
+        return [str(number) for number in range(len(list(DEVICES.glob("nvidia[0-9]*"))))]
+    except subprocess.SubprocessError:  # the driver does not work
         return []
     names = re.findall(r"UUID: ([\w-]+)", said)
     following = [*names[1:], ""]

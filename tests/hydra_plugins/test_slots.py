@@ -156,7 +156,23 @@ def test_the_driver_is_asked_for_gpus_and_the_parts_of_a_split_one_take_its_plac
     assert visible_gpus() == ["GPU-11", "MIG-33", "MIG-44", "GPU-55"]
 
 
-def test_without_a_driver_there_are_no_gpus(monkeypatch):
+def test_a_driver_that_fails_has_no_gpus(monkeypatch):
+    def fail(words, **_):
+        raise subprocess.CalledProcessError(9, words)
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert visible_gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("files", "gpus"),
+    [((), []), (("null", "nvidiactl", "nvidia-uvm", "nvidia0", "nvidia5"), ["0", "1"])],  # CUDA numbers them anew
+)
+def test_without_the_drivers_program_gpus_are_counted_by_their_files(tmp_path, monkeypatch, files, gpus):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", "")
-    assert visible_gpus() == []
+    monkeypatch.setattr(module, "DEVICES", tmp_path)
+    for name in files:
+        (tmp_path / name).touch()
+    assert visible_gpus() == gpus
